@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* Turns SCHEMA_DEF into the members of an enum. Included inside the enum, so it has no guard. */
+#define TYPE(prefix, name, NAME, id) NAME = id,
+#define UINT(owner, field, max)
+#define INT(owner, field)
+#define BOOL(owner, field)
+#define TEXT(owner, field, max)
+#define BYTES(owner, field, max)
+#define END(prefix, name)
+#include SCHEMA_DEF
+#include "proto/schema_undef.h"

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The words that processes, records, dashboards and people share: each list once, with the number
+ * that travels and the name that people read.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* How the dashboard is spoken to; a standalone host has none. */
+#define PROTOCOLS(X)                      \
+	X(PROTOCOL_NONE, 0, "standalone") \
+	X(PROTOCOL_HTTP, 1, "http")       \
+	X(PROTOCOL_WEBSOCKET, 2, "websocket")
+
+/* Who asked for a command. */
+#define ORIGINS(X)                          \
+	X(ORIGIN_DASHBOARD, 1, "dashboard") \
+	X(ORIGIN_LOCAL, 2, "local")
+
+/* How a run ended. A code is never made up. */
+#define OUTCOMES(X)                              \
+	X(OUTCOME_NONE, 0, "none")               \
+	X(OUTCOME_EXITED, 1, "exited")           \
+	X(OUTCOME_SIGNALED, 2, "signaled")       \
+	X(OUTCOME_TIMED_OUT, 3, "timed out")     \
+	X(OUTCOME_CANCELLED, 4, "cancelled")     \
+	X(OUTCOME_REFUSED, 5, "refused")         \
+	X(OUTCOME_INTERRUPTED, 6, "interrupted") \
+	X(OUTCOME_LOST, 7, "lost")
+
+/* The worker's way to the dashboard. */
+#define LINKS(X)                            \
+	X(LINK_NONE, 0, "none")             \
+	X(LINK_WAITING, 1, "waiting")       \
+	X(LINK_CONNECTING, 2, "connecting") \
+	X(LINK_UP, 3, "up")                 \
+	X(LINK_REFUSED, 4, "credentials refused")
+
+/* Which stream a piece of output came from. */
+#define STREAMS(X)                    \
+	X(STREAM_STDOUT, 1, "stdout") \
+	X(STREAM_STDERR, 2, "stderr") \
+	X(STREAM_RUNNER, 3, "agent") /* a line of the runner's own */
+
+#define X(NAME, id, text) NAME = id,
+enum protocol {
+	PROTOCOLS(X)
+};
+enum origin {
+	ORIGINS(X)
+};
+enum outcome {
+	OUTCOMES(X)
+};
+enum link {
+	LINKS(X)
+};
+enum stream {
+	STREAMS(X)
+};
+#undef X
+
+/* The name that people read; "?" for a number that is not in the list. */
+const char *protocol_name(uint64_t protocol);
+const char *origin_name(uint64_t origin);
+const char *outcome_name(uint64_t outcome);
+const char *link_name(uint64_t link);
+const char *stream_name(uint64_t stream);
+
+#define OUTCOME_TEXT_BYTES 48
+/* "exited 4", "signaled 9", "timed out". text holds OUTCOME_TEXT_BYTES. */
+void outcome_text(uint64_t outcome, int64_t code, char *text);
