@@ -38,8 +38,9 @@ static void arm(struct events *events, uint32_t ms)
 static char *state_text(struct dashboard *dashboard)
 {
 	struct mono now = mono_now();
-	json_t *state = json_pack("{s:f s:o}", "now_ms", (double)now.ns / (double)NS_PER_MS,
-		"hosts", hosts_json(&dashboard->hosts, true, now));
+	json_t *state = json_pack("{s:f s:I s:o}", "now_ms", (double)now.ns / (double)NS_PER_MS,
+		"now_wall_ms", (json_int_t)wall_ms(wall_now()), "hosts",
+		hosts_json(&dashboard->hosts, true, now));
 	char *text = json_dumps(state, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(state);
 	return text;
