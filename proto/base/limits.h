@@ -35,7 +35,8 @@
 #define RUNS_KEPT_BYTES_MAX    (512ull * 1024 * 1024)
 #define RUNS_QUEUED_MAX        8
 #define RUNS_OWED_TOLD_MAX     8
-#define RUNS_KNOWN_MAX         256 /* in the supervisor's memory: kept ones and live ones */
+/* In the supervisor's memory: live, queued and owed ones and the newest; the rest is on disk. */
+#define RUNS_KNOWN_MAX 64
 
 /* Control socket. */
 #define CONTROL_CLIENTS_MAX      16
@@ -89,5 +90,5 @@ static_assert(WORKER_STOP_MS < SUPERVISOR_STOP_MS, "the worker stops before its 
 static_assert(SUPERVISOR_STOP_MS < SERVICE_STOP_MS, "the supervisor stops before the service");
 static_assert(COMMAND_GRACE_MS + TREE_EMPTY_MS < SERVICE_STOP_MS, "a runner ends its tree in time");
 static_assert(RECORD_RESERVE_BYTES < RECORD_BYTES, "a record has room for its steps");
-static_assert(RUNS_KEPT_MAX + RUNS_QUEUED_MAX < RUNS_KNOWN_MAX, "what is kept fits in memory");
+static_assert(RUNS_QUEUED_MAX + RUNS_OWED_TOLD_MAX < RUNS_KNOWN_MAX, "live runs fit in memory");
 static_assert(STORE_SLOW_MS < STORE_KILL_MS, "slow is said before the end");

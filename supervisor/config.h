@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The configuration: environment, then a file of KEY=VALUE lines, then defaults. Read at start and
+ * again on SIGHUP; a bad one never replaces a good one. Blocks on the disk.
+ */
+#pragma once
+
+#include "proto/base/bytes.h"
+#include "proto/base/limits.h"
+#include "proto/base/log.h"
+#include "proto/terms.h"
+
+#define CONFIG_DEFAULT_FILE    "/etc/nixfleet-agent/agent.conf"
+#define CONFIG_FILE_BYTES_MAX  65536
+#define CONFIG_ERROR_BYTES     (REASON_BYTES_MAX + 1)
+#define CONFIG_INTERVAL_MS_MAX 3600000
+
+struct config {
+#define SETTING(field, variable, check, bytes_max, fallback, legal) char *field;
+#include "supervisor/settings.def"
+#undef SETTING
+	/* What follows from them. */
+	enum protocol protocol;
+	enum log_level level;
+	uint64_t interval_ms;
+	uint64_t spread_ms;
+	bool is_isolated; /* the agent owns the repository's clone */
+	char *user;
+	char *home;
+	char *file; /* the file that was read, or empty */
+};
+
+/* What a lookup of the environment gives; getenv, but for tests. */
+typedef const char *config_lookup(const char *variable, void *data);
+
+/* Fills *config. path NULL: CONFIG_DEFAULT_FILE if it exists. 0, or -1 with one line in error that
+ * names the variable, the value and what is legal; *config then needs no config_finish. */
+int config_load(struct config *config, const char *path, char error[CONFIG_ERROR_BYTES],
+	config_lookup *lookup, void *data);
+void config_finish(struct config *config);
+
+/* NIXFLEET_TIMEOUT_<OP> (name in capitals, - as _) in milliseconds, or fallback_ms. Seconds from 1
+ * to 86400 are legal, anything else is warned about and ignored. */
+uint64_t config_timeout_ms(const char *operation, uint64_t fallback_ms);
+
+/* getenv with the signature of config_lookup. */
+const char *config_environment(const char *variable, void *data);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/config_file.h"
+
+#include <ctype.h>
+#include <string.h>
+
+struct reader {
+	const char *at;
+	const char *end;
+	uint32_t line;
+};
+
+void config_file_init(struct config_file *file, uint32_t size_max)
+{
+	*file = (struct config_file){0};
+	bytes_init(&file->text, size_max);
+}
+
+void config_file_finish(struct config_file *file)
+{
+	bytes_finish(&file->text);
+}
+
+static int read_char(struct reader *reader)
+{
+	if (reader->at == reader->end)
+		return -1;
+	char byte = *reader->at++;
+	if (byte == '\n')
+		reader->line++;
+	return (unsigned char)byte;
+}
+
+static int peek(const struct reader *reader)
+{
+	return reader->at == reader->end ? -1 : (unsigned char)*reader->at;
+}
+
+static void skip_line(struct reader *reader)
+{
+	int byte;
+	while ((byte = read_char(reader)) >= 0 && byte != '\n')
+		;
+}
+
+static bool put(struct config_file *file, int byte)
+{
+	char one = (char)byte;
+	return byte != 0 && bytes_append(&file->text, &one, 1) == 0;
+}
+
+static bool read_key(struct reader *reader, struct config_file *file)
+{
+	uint32_t start = file->text.size;
+	int byte;
+	while ((byte = read_char(reader)) >= 0 && (isalnum(byte) || byte == '_')) {
+		if (!put(file, byte))
+			return false;
+	}
+	return byte == '=' && file->text.size > start && bytes_append(&file->text, "", 1) == 0;
+}
+
+/* Inside quotes a newline belongs to the value; a backslash takes the next character as it is. */
+static bool read_quoted(struct reader *reader, struct config_file *file, int quote)
+{
+	int byte;
+	while ((byte = read_char(reader)) >= 0 && byte != quote) {
+		if (byte == '\\' && quote == '"' && (byte = read_char(reader)) < 0)
+			return false;
+		if (!put(file, byte))
+			return false;
+	}
+	return byte == quote;
+}
+
+static bool read_value(struct reader *reader, struct config_file *file)
+{
+	uint32_t solid = file->text.size; /* white space after this is not part of the value */
+	int byte;
+	while (peek(reader) == ' ' || peek(reader) == '\t')
+		read_char(reader);
+	while ((byte = read_char(reader)) >= 0 && byte != '\n') {
+		if (byte == '"' || byte == '\'') {
+			if (!read_quoted(reader, file, byte))
+				return false;
+			solid = file->text.size;
+			continue;
+		}
+		if (byte == '\\') {
+			byte = read_char(reader);
+			if (byte < 0)
+				return false;
+			if (byte == '\n')
+				continue;
+		}
+		if (byte == '\r' && (peek(reader) == '\n' || peek(reader) < 0))
+			continue;
+		if (!put(file, byte))
+			return false;
+		if (byte != ' ' && byte != '\t')
+			solid = file->text.size;
+	}
+	file->text.size = solid;
+	return bytes_append(&file->text, "", 1) == 0;
+}
+
+uint32_t config_file_parse(struct config_file *file, struct text content)
+{
+	struct reader reader = {content.data, content.data + content.size, 1};
+	while (reader.at < reader.end) {
+		int byte = peek(&reader);
+		if (isspace(byte)) {
+			read_char(&reader);
+			continue;
+		}
+		if (byte == '#' || byte == ';') {
+			skip_line(&reader);
+			continue;
+		}
+		uint32_t line = reader.line;
+		if (file->key_count == CONFIG_FILE_KEYS_MAX || !read_key(&reader, file) ||
+			!read_value(&reader, file))
+			return line;
+		file->key_count++;
+	}
+	return 0;
+}
+
+const char *config_file_get(const struct config_file *file, const char *key)
+{
+	const char *found = NULL;
+	const char *at = (const char *)file->text.data;
+	for (uint32_t i = 0; i < file->key_count; i++) {
+		const char *value = at + strlen(at) + 1;
+		if (strcmp(at, key) == 0)
+			found = value;
+		at = value + strlen(value) + 1;
+	}
+	return found;
+}

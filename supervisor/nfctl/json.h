@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* Any frame as a JSON object: the fields of its table by their names. */
+#pragma once
+
+#include <jansson.h>
+
+#include "proto/control.h"
+
+/* A new reference, or NULL. What is no UTF-8 in texts becomes '?'. */
+json_t *json_of_control(const struct control *control);
+/* Prints and frees. 0, or -1. */
+int json_show(json_t *json);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* What the supervisor asks of the kernel in ways that differ: platform_linux.c, platform_macos.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* "nixos" or "macos", the only ones that dashboards accept. */
+const char *platform_host_type(void);
+
+#define BOOT_ID_BYTES 64
+/* The id that changes with each boot; "unknown" where the kernel does not say. */
+void platform_boot_id(char id[BOOT_ID_BYTES]);
+
+/* A descriptor that becomes readable when a route, link or address changes; -1 where there is none,
+ * and the gate's own pace is all there is. */
+int platform_route_open(void);
+/* Empties it; true when something happened that could open a way out. */
+bool platform_route_read(int fd);
+
+/* Runners whose own runner dies are handed to this process. 0, or -1 with errno. */
+int platform_become_subreaper(void);
+
+/* Who is at the other end of a local socket. 0, or -1 with errno. */
+int platform_peer(int fd, uid_t *user, gid_t *group, pid_t *pid);
+
+/* A memory file of size bytes that a child may inherit, or -1 with errno. */
+int platform_memory_file(const char *name, off_t size);
+
+/* The path of the running program, for finding the helpers beside it. 0, or -1 with errno. */
+int platform_own_path(char *path, size_t size);
+
+/* The time a process started, in the kernel's ticks; 0 when there is no such process. Tells a pid
+ * from a later one of the same number. */
+uint64_t platform_start_ticks(pid_t pid);
+
+/* In a child that must not outlive its parent: asks the kernel for SIGKILL. parent is the pid that
+ * is meant; false: it is gone already. */
+bool platform_die_with_parent(pid_t parent);
+
+/* Closes every descriptor from first on. */
+void platform_close_from(int first);

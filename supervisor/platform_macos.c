@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libproc.h>
+#include <mach-o/dyld.h>
+#include <net/route.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/sysctl.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/base/fd.h"
+
+const char *platform_host_type(void)
+{
+	return "macos";
+}
+
+void platform_boot_id(char id[BOOT_ID_BYTES])
+{
+	size_t size = BOOT_ID_BYTES;
+	if (sysctlbyname("kern.bootsessionuuid", id, &size, NULL, 0) < 0)
+		snprintf(id, BOOT_ID_BYTES, "unknown");
+}
+
+int platform_route_open(void)
+{
+	own_fd fd = socket(PF_ROUTE, SOCK_RAW, 0);
+	if (fd < 0 || fd_cloexec(fd, true) < 0 || fd_nonblocking(fd) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+bool platform_route_read(int fd)
+{
+	char buffer[2048];
+	bool arrival = false;
+	for (int i = 0; i < 16; i++) {
+		ssize_t got = read(fd, buffer, sizeof(buffer));
+		if (got < (ssize_t)sizeof(struct rt_msghdr))
+			return arrival;
+		const struct rt_msghdr *head = (const void *)buffer;
+		arrival = arrival || head->rtm_type == RTM_ADD || head->rtm_type == RTM_NEWADDR ||
+			  head->rtm_type == RTM_IFINFO;
+	}
+	return arrival;
+}
+
+/* macOS has none: the outcome says that what left session and group cannot be followed. */
+int platform_become_subreaper(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+int platform_peer(int fd, uid_t *user, gid_t *group, pid_t *pid)
+{
+	socklen_t size = sizeof(*pid);
+	if (getpeereid(fd, user, group) < 0)
+		return -1;
+	if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, pid, &size) < 0)
+		*pid = 0;
+	return 0;
+}
+
+int platform_memory_file(const char *name, off_t size)
+{
+	char path[32];
+	(void)name;
+	snprintf(path, sizeof(path), "/nixfleet-%ld", (long)getpid());
+	own_fd fd = shm_open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return -1;
+	shm_unlink(path);
+	if (ftruncate(fd, size) < 0 || fd_cloexec(fd, true) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+int platform_own_path(char *path, size_t size)
+{
+	char raw[1024];
+	uint32_t room = sizeof(raw);
+	if (_NSGetExecutablePath(raw, &room) != 0 || size < 1024) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return realpath(raw, path) ? 0 : -1;
+}
+
+uint64_t platform_start_ticks(pid_t pid)
+{
+	struct proc_bsdinfo info;
+	if (proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	return info.pbi_start_tvsec * 1000000u + info.pbi_start_tvusec;
+}
+
+/* macOS cannot ask for it: the worker sees the end of file on descriptor 3. */
+bool platform_die_with_parent(pid_t parent)
+{
+	return getppid() == parent;
+}
+
+void platform_close_from(int first)
+{
+	int most = getdtablesize();
+	for (int fd = first; fd < most; fd++)
+		close(fd);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/record_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+
+#define NAME_ROOM (RUN_NAME_BYTES_MAX + 16)
+
+int record_folder_open(int folder, const char *name, int flags)
+{
+	char path[NAME_ROOM];
+	snprintf(path, sizeof(path), "%s.run", name);
+	return openat(folder, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+void record_folder_remove(int folder, const char *name, const char *suffix)
+{
+	char path[NAME_ROOM];
+	snprintf(path, sizeof(path), "%s%s", name, suffix);
+	if (unlinkat(folder, path, 0) < 0 && errno != ENOENT)
+		log_warn("%s cannot be removed: %s", path, strerror(errno));
+}
+
+static void set_aside(int folder, const char *name, const char *why)
+{
+	char from[NAME_ROOM], to[NAME_ROOM];
+	snprintf(from, sizeof(from), "%s.run", name);
+	snprintf(to, sizeof(to), "%s.aside", name);
+	if (renameat(folder, from, folder, to) < 0)
+		log_warn("%s cannot be used (%s) nor set aside: %s", from, why, strerror(errno));
+	else
+		log_warn("%s cannot be used and is now %s: %s", from, to, why);
+}
+
+static uint64_t output_size(int folder, const char *name)
+{
+	char path[NAME_ROOM];
+	struct stat info;
+	snprintf(path, sizeof(path), "%s.out", name);
+	return fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)info.st_size : 0;
+}
+
+/* True when the entry can be used. */
+static bool read_entry(int folder, struct record_entry *entry)
+{
+	own_fd fd = record_folder_open(folder, entry->name, O_RDWR);
+	struct stat info;
+	if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
+		set_aside(folder, entry->name, fd < 0 ? strerror(errno) : "not a regular file");
+		return false;
+	}
+	entry->is_live = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	if (record_read(fd, &entry->record) < 0) {
+		log_warn("%s.run cannot be read: %s", entry->name, strerror(errno));
+		return false;
+	}
+	if (entry->record.is_foreign) { /* a newer version's, which may come back: left in its place
+					 */
+		log_warn("%s.run is left alone: it has a frame that this version does not know",
+			entry->name);
+		return false;
+	}
+	if (entry->record.state == RECORD_EMPTY) {
+		if (!entry->is_live)
+			set_aside(folder, entry->name, "nothing good stands in it");
+		return false;
+	}
+	entry->output_bytes = output_size(folder, entry->name);
+	return true;
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+	const struct record_entry *left = a;
+	const struct record_entry *right = b;
+	return (left->record.sequence > right->record.sequence) -
+	       (left->record.sequence < right->record.sequence);
+}
+
+/* "NAME.run" of a legal name: true, and name is set. */
+static bool is_record(const char *file, char name[RUN_NAME_BYTES_MAX + 1])
+{
+	size_t size = strlen(file);
+	if (size <= 4 || size - 4 > RUN_NAME_BYTES_MAX || strcmp(file + size - 4, ".run") != 0)
+		return false;
+	memcpy(name, file, size - 4);
+	name[size - 4] = '\0';
+	return record_name_is_legal(text_of(name));
+}
+
+static struct record_entry *add(struct record_list *list, uint32_t *room)
+{
+	if (list->count == *room) {
+		uint32_t wanted = *room ? *room * 2 : 32;
+		if (wanted > RECORD_FOLDER_MAX)
+			return NULL;
+		struct record_entry *entries = realloc(list->entries, wanted * sizeof(*entries));
+		if (!entries)
+			return NULL;
+		list->entries = entries;
+		*room = wanted;
+	}
+	list->entries[list->count] = (struct record_entry){0};
+	return &list->entries[list->count];
+}
+
+int record_folder_list(int folder, struct record_list *list)
+{
+	uint32_t room = 0;
+	const struct dirent *file;
+	*list = (struct record_list){0};
+	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+	if (!stream) {
+		if (copy >= 0)
+			close(copy);
+		return -1;
+	}
+	while ((file = readdir(stream))) {
+		char name[RUN_NAME_BYTES_MAX + 1];
+		if (!is_record(file->d_name, name))
+			continue;
+		struct record_entry *entry = add(list, &room);
+		if (!entry)
+			break;
+		memcpy(entry->name, name, sizeof(name));
+		if (read_entry(folder, entry))
+			list->count++;
+	}
+	closedir(stream);
+	if (list->count > 0)
+		qsort(list->entries, list->count, sizeof(list->entries[0]), by_sequence);
+	return 0;
+}
+
+void record_folder_finish(struct record_list *list)
+{
+	free(list->entries);
+	*list = (struct record_list){0};
+}

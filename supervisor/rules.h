@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * What the supervisor decides: the gate, the worker's life, the runs. Pure: time and results come
+ * in events, what is to be done goes out as actions, and nothing in here reads a clock, allocates,
+ * logs or calls the system. The shell (shell.c) turns descriptors into events and actions into
+ * calls.
+ *
+ * Each action that starts something ends in exactly one event: ACTION_PROBE in EVENT_PROBED,
+ * ACTION_WORKER_START in EVENT_WORKER_STARTED or _EXITED, ACTION_STORE in EVENT_STORED,
+ * ACTION_RUNNER_START in EVENT_RUNNER_STARTED or _EXITED.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+
+#include "proto/base/limits.h"
+#include "proto/base/time.h"
+#include "proto/message.h"
+#include "proto/record.h"
+
+#define RULES_ACTIONS_MAX  64
+#define RULES_HOST_OPS_MAX 32
+#define RULES_DEATHS_KEPT  WORKER_DEATHS_MAX
+#define RULES_NO_RUN       UINT32_MAX
+#define RULES_NO_CLIENT    0
+
+#define RULES_EVENTS(X)                                       \
+	X(EVENT_START, "start")                               \
+	X(EVENT_DUE, "due")                                   \
+	X(EVENT_PROBED, "probed")                             \
+	X(EVENT_NETWORK, "network changed")                   \
+	X(EVENT_AWAY, "was away")                             \
+	X(EVENT_WORKER_STARTED, "worker started")             \
+	X(EVENT_WORKER_SAID, "worker said")                   \
+	X(EVENT_WORKER_VIOLATED, "worker broke the protocol") \
+	X(EVENT_WORKER_EXITED, "worker exited")               \
+	X(EVENT_STORED, "stored")                             \
+	X(EVENT_FOUND, "found record")                        \
+	X(EVENT_RUNNER_STARTED, "runner started")             \
+	X(EVENT_RUNNER_REPORTED_START, "command started")     \
+	X(EVENT_RUNNER_REPORTED_RESULT, "command ended")      \
+	X(EVENT_RUNNER_EXITED, "runner exited")               \
+	X(EVENT_LOOK_ENDED, "look ended")                     \
+	X(EVENT_ASKED_RUN, "asked to run")                    \
+	X(EVENT_ASKED_CANCEL, "asked to cancel")              \
+	X(EVENT_RELOADED, "configuration changed")            \
+	X(EVENT_STOP, "stop")
+
+#define RULES_ACTIONS(X)                       \
+	X(ACTION_PROBE, "probe the network")   \
+	X(ACTION_WORKER_START, "start worker") \
+	X(ACTION_WORKER_KILL, "kill worker")   \
+	X(ACTION_SEND, "tell worker")          \
+	X(ACTION_STORE, "store")               \
+	X(ACTION_RUNNER_START, "start runner") \
+	X(ACTION_RUNNER_KILL, "kill runner")   \
+	X(ACTION_LOOK, "look")                 \
+	X(ACTION_REPLY, "reply")               \
+	X(ACTION_EXIT, "exit")
+
+/* What a store child does; the shell gives it what the core's state holds. */
+#define RULES_ACTS(X)                       \
+	X(ACT_SCAN, "read the records")     \
+	X(ACT_ACCEPT, "accept a command")   \
+	X(ACT_SETTLE, "settle a run")       \
+	X(ACT_KEEP, "keep a result")        \
+	X(ACT_MARK, "mark a run")           \
+	X(ACT_CANCEL, "cancel a run")       \
+	X(ACT_TOKEN, "keep the token")      \
+	X(ACT_RETAIN, "remove old records") \
+	X(ACT_FLIGHT, "save the flight recorder")
+
+#define X(NAME, text) NAME,
+enum rules_event_type {
+	RULES_EVENTS(X)
+};
+enum rules_action_type {
+	RULES_ACTIONS(X)
+};
+enum rules_act {
+	RULES_ACTS(X)
+};
+#undef X
+
+const char *rules_event_name(enum rules_event_type type);
+const char *rules_action_name(enum rules_action_type type);
+const char *rules_act_name(enum rules_act act);
+
+enum gate_state {
+	GATE_NONE,
+	GATE_SHUT,
+	GATE_OPEN,
+	GATE_FORCED
+};
+
+enum worker_state {
+	WORKER_NONE,     /* standalone, or not needed any more */
+	WORKER_WAITING,  /* starts at worker.due */
+	WORKER_STARTING, /* asked for, not ready */
+	WORKER_UP,
+	WORKER_DEGRADED, /* answers late */
+	WORKER_ENDING,   /* told to stop or killed; not gone yet */
+};
+
+enum run_state {
+	RUN_FREE,
+	RUN_ACCEPTING, /* not on disk yet */
+	RUN_QUEUED,    /* accepted */
+	RUN_STARTING,  /* a runner was asked for */
+	RUN_GOING,
+	RUN_SETTLING, /* its runner is gone, or is somebody else's: the record says what happened */
+	RUN_KEEPING,  /* the outcome is known here and not yet in the record */
+	RUN_ENDED,
+};
+
+enum run_telling {
+	TELLING_NONE, /* not owed */
+	TELLING_OWED,
+	TELLING_TOLD,    /* this worker knows */
+	TELLING_MARKING, /* the dashboard has it; the record does not say so yet */
+	TELLING_DONE,
+	TELLING_FAILED, /* undeliverable */
+};
+
+struct rules_run {
+	enum run_state state;
+	enum run_telling telling;
+	char name[RUN_NAME_BYTES_MAX + 1];
+	char command[COMMAND_BYTES_MAX + 1];
+	uint64_t sequence;
+	enum origin origin;
+	int64_t wall_ms;
+	uint64_t request; /* of the worker that asked, in worker_epoch */
+	uint64_t worker_epoch;
+	uint64_t client; /* who of the control socket waits for the acceptance */
+	pid_t pid;
+	bool is_adopted; /* the runner is no child of ours: the record is asked how it is */
+	bool is_announced;
+	bool is_killing;
+	uint8_t cancel; /* 0, 't' or 'k': to be said once the runner listens */
+	struct mono started;
+	uint64_t deadline_ms;
+	enum outcome outcome;
+	int64_t code;
+	char reason[REASON_BYTES_MAX + 1];
+	char summary[SHORT_TEXT_BYTES_MAX + 1];
+	char undeliverable[REASON_BYTES_MAX + 1];
+	struct mono retry; /* when an act that failed is tried again, MONO_NEVER when none is due */
+	uint32_t tries;
+	bool is_storing; /* one act at a time */
+};
+
+struct rules_gate {
+	enum gate_state state;
+	bool is_probing;
+	bool is_stale; /* the network changed while a probe was under way */
+	bool is_warned;
+	struct mono since;
+	struct mono next;
+	char reason[REASON_BYTES_MAX + 1];
+};
+
+struct rules_worker {
+	enum worker_state state;
+	uint64_t epoch;
+	pid_t pid;
+	struct mono since; /* of this state's start: started, or waiting */
+	struct mono due;   /* WAITING: start; ENDING: kill */
+	struct mono heard;
+	struct mono ping_next;
+	uint64_t ping_sequence;
+	uint64_t backoff_ms;
+	bool is_safe_mode;
+	bool is_killed;
+	struct mono deaths[RULES_DEATHS_KEPT];
+	uint32_t death_count;
+	struct mono replaced; /* for want of contact */
+	bool was_replaced;
+	enum link link;
+	uint64_t contact_ms; /* as of heard */
+	char detail[REASON_BYTES_MAX + 1];
+};
+
+struct rules_token {
+	char text[TOKEN_BYTES_MAX + 1];
+	bool is_storing, is_kept, is_answered;
+	bool is_again; /* another came while one was being kept */
+	struct mono retry;
+};
+
+struct rules {
+	enum protocol protocol;
+	uint64_t random;
+	struct rules_gate gate;
+	struct rules_worker worker;
+	struct rules_token token;
+	struct rules_run runs[RUNS_KNOWN_MAX];
+	bool is_scanning, is_scanned, is_more_owed;
+	struct mono scan_retry;
+	struct mono retain_next;
+	bool is_retaining;
+	uint64_t sequence; /* the last one given */
+	bool is_stopping;
+	int exit_code;
+	struct mono stop_due;
+	struct mono leave_due; /* an announced restart: delivered, or then */
+	uint32_t leave_run;
+	char host_ops[RULES_HOST_OPS_MAX][COMMAND_BYTES_MAX + 1];
+	uint32_t host_op_count;
+	struct mono now;
+	struct wall wall;
+};
+
+/* Texts and messages are lent for the step. */
+struct rules_event {
+	enum rules_event_type type;
+	struct mono now;
+	struct wall wall;
+	union {
+		struct {
+			uint64_t seed;
+			enum protocol protocol;
+			struct text token; /* the one kept on disk */
+		} start;
+		struct {
+			bool is_good;
+			struct text reason;
+		} probed;
+		struct {
+			uint64_t epoch;
+			pid_t pid; /* 0: it could not be started, and EVENT_WORKER_EXITED follows */
+		} worker_started;
+		struct {
+			uint64_t epoch;
+			const struct message *message;
+		} worker_said;
+		struct {
+			uint64_t epoch;
+			struct text why;
+		} worker_violated;
+		struct {
+			uint64_t epoch;
+			struct text why;
+		} worker_exited;
+		struct {
+			enum rules_act act;
+			uint32_t run;                /* RULES_NO_RUN where it is not about one */
+			int error;                   /* errno, 0 when done */
+			const struct record *record; /* ACT_SETTLE: what it says now */
+			bool is_live;                /* ACT_SETTLE: a runner holds it */
+			bool is_more;                /* ACT_SCAN: owed runs were left out */
+			uint64_t sequence;           /* ACT_SCAN: the highest there is */
+		} stored;
+		struct {
+			struct text name;
+			const struct record *record;
+			bool is_live, is_owed;
+		} found;
+		struct {
+			uint32_t run;
+			pid_t pid;
+			uint64_t deadline_ms;
+		} runner_started;
+		struct {
+			uint32_t run;
+			enum outcome outcome;
+			int64_t code;
+			struct text reason, summary;
+			bool is_kept;
+		} result;
+		struct {
+			uint32_t run;
+			struct text why; /* empty: it ran; else why it could not be started */
+		} runner_exited;
+		struct {
+			uint64_t request, epoch;
+			struct text name;
+			enum outcome outcome;
+			int64_t code;
+			struct text output;
+		} look_ended;
+		struct {
+			uint64_t client;
+			struct text command;
+		} asked_run;
+		struct {
+			uint64_t client;
+			struct text run;
+			bool is_kill;
+		} asked_cancel;
+		struct {
+			bool is_restart; /* the worker has to know */
+			enum protocol protocol;
+		} reloaded;
+	};
+};
+
+/* Texts point into the core's state or the event: good until the next step. */
+struct rules_action {
+	enum rules_action_type type;
+	uint32_t run;
+	union {
+		struct message send;
+		struct {
+			enum rules_act act;
+			uint8_t byte; /* ACT_CANCEL */
+		} store;
+		struct {
+			uint64_t request;
+			struct text name;
+		} look;
+		struct {
+			uint64_t client;
+			bool is_good;
+			bool is_queued;
+			struct text text; /* the run's name, or why not */
+		} reply;
+		struct {
+			int code;
+		} exit;
+	};
+};
+
+struct rules_actions {
+	struct rules_action list[RULES_ACTIONS_MAX];
+	uint32_t count;
+};
+
+void rules_init(struct rules *rules);
+/* A command of the host's own, before EVENT_START. False when there are too many. */
+bool rules_add_host_op(struct rules *rules, struct text name);
+/* Takes one event; the actions are to be performed in order, before the next step. */
+void rules_step(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
+/* When it wants EVENT_DUE. */
+struct mono rules_due(const struct rules *rules);
+
+/* The run that goes on or is being started or settled, or RULES_NO_RUN. */
+uint32_t rules_busy_run(const struct rules *rules);
+uint32_t rules_count_queued(const struct rules *rules);
+uint32_t rules_count_owed(const struct rules *rules);
+/* queued, running, ended, delivered, undeliverable: for people. */
+const char *rules_run_state_name(const struct rules_run *run);
+const char *rules_gate_name(enum gate_state state);
+const char *rules_worker_name(const struct rules_worker *worker);

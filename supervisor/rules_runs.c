@@ -1,0 +1,798 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The runs: accepted on disk before anything else happens to them, queued, run one at a time,
+ * settled from their record when nobody can say how they ended, and told until the dashboard has
+ * them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "supervisor/ops.h"
+#include "supervisor/rules_parts.h"
+
+#define RETRY_FIRST_MS  1000
+#define RETRY_LAST_MS   30000
+#define RETAIN_EVERY_MS 60000
+#define ADOPTED_LOOK_MS 500
+/* A step may look at every run; what it cannot say in one step stays due. */
+#define ACTIONS_KEPT_FREE 8
+
+static bool has_room(const struct rules_actions *actions)
+{
+	return actions->count + ACTIONS_KEPT_FREE < RULES_ACTIONS_MAX;
+}
+
+static bool is_owed(const struct rules_run *run)
+{
+	switch (run->telling) {
+	case TELLING_OWED:
+	case TELLING_TOLD:
+	case TELLING_MARKING: return true;
+	case TELLING_NONE:
+	case TELLING_DONE:
+	case TELLING_FAILED: return false;
+	}
+	return false;
+}
+
+uint32_t rules_busy_run(const struct rules *rules)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		switch (rules->runs[i].state) {
+		case RUN_STARTING:
+		case RUN_GOING:
+		case RUN_SETTLING: return i;
+		case RUN_FREE:
+		case RUN_ACCEPTING:
+		case RUN_QUEUED:
+		case RUN_KEEPING:
+		case RUN_ENDED: break;
+		}
+	}
+	return RULES_NO_RUN;
+}
+
+static uint32_t count_state(const struct rules *rules, enum run_state state)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+		count += rules->runs[i].state == state;
+	return count;
+}
+
+uint32_t rules_count_queued(const struct rules *rules)
+{
+	return count_state(rules, RUN_QUEUED);
+}
+
+uint32_t rules_count_owed(const struct rules *rules)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+		count += rules->runs[i].state == RUN_ENDED && is_owed(&rules->runs[i]);
+	return count;
+}
+
+bool runs_are_storing(const struct rules *rules)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		if (rules->runs[i].is_storing)
+			return true;
+	}
+	return rules->token.is_storing;
+}
+
+static uint32_t find_run(const struct rules *rules, struct text name)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		if (rules->runs[i].state != RUN_FREE && text_is(name, rules->runs[i].name))
+			return i;
+	}
+	return RULES_NO_RUN;
+}
+
+/* A free place, or that of the oldest run of which nothing is left to do. */
+static uint32_t take_place(struct rules *rules)
+{
+	uint32_t oldest = RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_FREE) {
+			oldest = i;
+			break;
+		}
+		if (run->state == RUN_ENDED && !is_owed(run) && !run->is_storing &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	if (oldest != RULES_NO_RUN)
+		rules->runs[oldest] = (struct rules_run){.retry = MONO_NEVER};
+	return oldest;
+}
+
+static void store(
+	struct rules *rules, uint32_t index, enum rules_act act, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	check(!run->is_storing);
+	run->is_storing = true;
+	run->retry = MONO_NEVER;
+	rules_emit_store(actions, act, index);
+}
+
+/* What the state of a run still wants from the disk. */
+static enum rules_act wanted_act(const struct rules_run *run)
+{
+	switch (run->state) {
+	case RUN_ACCEPTING: return ACT_ACCEPT;
+	case RUN_KEEPING: return ACT_KEEP;
+	case RUN_SETTLING:
+	case RUN_GOING: return ACT_SETTLE;
+	case RUN_FREE:
+	case RUN_QUEUED:
+	case RUN_STARTING:
+	case RUN_ENDED: break;
+	}
+	return ACT_MARK;
+}
+
+static void store_later(struct rules *rules, struct rules_run *run)
+{
+	uint64_t pause = RETRY_FIRST_MS << (run->tries < 5 ? run->tries : 5);
+	run->tries++;
+	run->retry = mono_after(rules->now, pause < RETRY_LAST_MS ? pause : RETRY_LAST_MS);
+}
+
+static void reply(
+	const struct rules_run *run, bool is_good, struct text text, struct rules_actions *actions)
+{
+	if (run->client == RULES_NO_CLIENT)
+		return;
+	struct rules_action *action = rules_emit(actions, ACTION_REPLY);
+	action->reply.client = run->client;
+	action->reply.is_good = is_good;
+	action->reply.text = text;
+}
+
+static void refuse_client(uint64_t client, const char *why, struct rules_actions *actions)
+{
+	struct rules_run nobody = {.client = client};
+	reply(&nobody, false, text_of(why), actions);
+}
+
+/* ---- telling the worker ---- */
+
+static void tell_started(
+	struct rules *rules, const struct rules_run *run, struct rules_actions *actions)
+{
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_STARTED,
+			.started = {.run = text_of(run->name),
+				.command = text_of(run->command),
+				.pid = (uint64_t)run->pid,
+				.owed = run->telling != TELLING_NONE}});
+}
+
+static void tell_ended(
+	struct rules *rules, const struct rules_run *run, struct rules_actions *actions)
+{
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_ENDED,
+			.ended = {.run = text_of(run->name),
+				.command = text_of(run->command),
+				.outcome = run->outcome,
+				.code = run->code,
+				.reason = text_of(run->reason),
+				.summary = text_of(run->summary),
+				.owed = run->telling != TELLING_NONE,
+				.announced = run->is_announced}});
+}
+
+static uint32_t oldest_owed(const struct rules *rules)
+{
+	uint32_t oldest = RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_ENDED && run->telling == TELLING_OWED &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	return oldest;
+}
+
+/* The window: RUNS_OWED_TOLD_MAX outcomes at a time are the worker's to deliver, oldest first. */
+static void tell_owed(struct rules *rules, struct rules_actions *actions)
+{
+	uint32_t told = 0;
+	uint32_t index;
+	if (!worker_is_listening(rules))
+		return;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+		told += rules->runs[i].telling == TELLING_TOLD;
+	while (told < RUNS_OWED_TOLD_MAX && has_room(actions) &&
+		(index = oldest_owed(rules)) != RULES_NO_RUN) {
+		rules->runs[index].telling = TELLING_TOLD;
+		tell_ended(rules, &rules->runs[index], actions);
+		told++;
+	}
+}
+
+void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		if (rules->runs[i].state == RUN_GOING)
+			tell_started(rules, &rules->runs[i], actions);
+	}
+	tell_owed(rules, actions);
+}
+
+void runs_worker_gone(struct rules *rules)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		if (rules->runs[i].telling == TELLING_TOLD)
+			rules->runs[i].telling = TELLING_OWED;
+	}
+}
+
+/* One act at a time is under way for a run; what came up meanwhile is wanted now. */
+static void store_wanted(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	if (run->is_storing || run->retry.ns != MONO_NEVER.ns)
+		return;
+	if (run->state == RUN_SETTLING || run->state == RUN_KEEPING ||
+		(run->state == RUN_ENDED && run->telling == TELLING_MARKING)) {
+		store(rules, index, wanted_act(run), actions);
+	} else if (run->state == RUN_GOING && run->cancel) {
+		store(rules, index, ACT_CANCEL, actions);
+		actions->list[actions->count - 1].store.byte = run->cancel;
+		run->cancel = 0;
+	} else if (run->state == RUN_GOING && run->is_adopted) {
+		run->retry = mono_after(rules->now, ADOPTED_LOOK_MS);
+	}
+}
+
+/* ---- running ---- */
+
+/* What happens next with the queue: the oldest accepted command, when nothing else runs. */
+static void start_next(struct rules *rules, struct rules_actions *actions)
+{
+	uint32_t oldest = RULES_NO_RUN;
+	if (rules->is_stopping || !rules->is_scanned || rules->leave_run != RULES_NO_RUN ||
+		rules_busy_run(rules) != RULES_NO_RUN)
+		return;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_QUEUED && !run->is_storing &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	if (oldest == RULES_NO_RUN)
+		return;
+	struct rules_run *run = &rules->runs[oldest];
+	run->state = RUN_STARTING;
+	run->started = rules->now;
+	run->tries = 0;
+	rules_emit(actions, ACTION_RUNNER_START)->run = oldest;
+}
+
+/* An announced restart acts once it is delivered, or after ANNOUNCE_DELIVER_MS. */
+static void announce(struct rules *rules, uint32_t index)
+{
+	const struct rules_run *run = &rules->runs[index];
+	if (!run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
+		return;
+	rules->leave_run = index;
+	rules->leave_due = run->telling == TELLING_NONE
+				   ? rules->now
+				   : mono_after(rules->now, ANNOUNCE_DELIVER_MS);
+}
+
+/* The outcome is in the record, or was refused there. */
+static void run_ended(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	run->state = RUN_ENDED;
+	run->tries = 0;
+	run->retry = MONO_NEVER;
+	announce(rules, index);
+	if (!rules->is_retaining && mono_reached(rules->now, rules->retain_next)) {
+		rules->is_retaining = true;
+		rules_emit_store(actions, ACT_RETAIN, RULES_NO_RUN);
+	}
+	if (run->telling == TELLING_NONE)
+		tell_ended(rules, run, actions);
+	tell_owed(rules, actions);
+	start_next(rules, actions);
+}
+
+static void take_record(struct rules_run *run, const struct record *record)
+{
+	const struct op *op;
+	text_copy(text_of(record->command), run->command, sizeof(run->command));
+	text_copy(text_of(record->reason), run->reason, sizeof(run->reason));
+	text_copy(text_of(record->summary), run->summary, sizeof(run->summary));
+	run->sequence = record->sequence;
+	run->origin = record->origin;
+	run->wall_ms = record->accepted_wall_ms;
+	run->pid = (pid_t)record->pid;
+	run->deadline_ms = record->deadline_ms;
+	run->outcome = record->outcome;
+	run->code = record->code;
+	/* Restart and reboot have the same class whatever the protocol. */
+	op = ops_find(text_of(record->command), PROTOCOL_WEBSOCKET);
+	run->is_announced = op && op->class == OP_ANNOUNCED;
+}
+
+void runs_found(struct rules *rules, const struct rules_event *event)
+{
+	const struct record *record = event->found.record;
+	uint32_t index = find_run(rules, event->found.name);
+	if (index != RULES_NO_RUN) /* a later scan: this one is known */
+		return;
+	index = take_place(rules);
+	if (index == RULES_NO_RUN)
+		return;
+	struct rules_run *run = &rules->runs[index];
+	text_copy(event->found.name, run->name, sizeof(run->name));
+	take_record(run, record);
+	run->telling = event->found.is_owed ? TELLING_OWED : TELLING_NONE;
+	if (record->told == RECORD_IS_DELIVERED)
+		run->telling = TELLING_DONE;
+	if (record->told == RECORD_IS_UNDELIVERABLE)
+		run->telling = TELLING_FAILED;
+	if (record->sequence > rules->sequence)
+		rules->sequence = record->sequence;
+	switch (record->state) {
+	case RECORD_EMPTY:
+	case RECORD_WAITING: run->state = RUN_QUEUED; break;
+	case RECORD_RUNNING:
+		run->state = RUN_GOING;
+		run->is_adopted = true;
+		run->started = rules->now;
+		run->retry = rules->now;
+		break;
+	case RECORD_FINISHED: run->state = RUN_ENDED; break;
+	}
+}
+
+void runs_runner_started(struct rules *rules, const struct rules_event *event)
+{
+	struct rules_run *run = &rules->runs[event->runner_started.run];
+	run->pid = event->runner_started.pid;
+	run->deadline_ms = event->runner_started.deadline_ms;
+}
+
+void runs_reported_start(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[event->runner_started.run];
+	if (run->state != RUN_STARTING)
+		return;
+	run->state = RUN_GOING;
+	run->started = rules->now;
+	tell_started(rules, run, actions);
+	store_wanted(rules, event->runner_started.run, actions);
+}
+
+void runs_reported_result(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	uint32_t index = event->result.run;
+	struct rules_run *run = &rules->runs[index];
+	if (run->state != RUN_GOING && run->state != RUN_STARTING)
+		return;
+	run->outcome = event->result.outcome;
+	run->code = event->result.code;
+	text_copy(event->result.reason, run->reason, sizeof(run->reason));
+	text_copy(event->result.summary, run->summary, sizeof(run->summary));
+	if (event->result.is_kept) {
+		run_ended(rules, index, actions);
+		return;
+	}
+	/* The runner's disk is sick: this is the only copy, and the dashboard may have it at once.
+	 */
+	run->state = RUN_KEEPING;
+	if (!run->is_storing)
+		store(rules, index, ACT_KEEP, actions);
+}
+
+static void runner_failed(
+	struct rules *rules, uint32_t index, struct text why, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	run->outcome = OUTCOME_REFUSED;
+	text_copy(why, run->reason, sizeof(run->reason));
+	run->state = RUN_KEEPING;
+	if (!run->is_storing)
+		store(rules, index, ACT_KEEP, actions);
+}
+
+void runs_runner_exited(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	uint32_t index = event->runner_exited.run;
+	struct rules_run *run = &rules->runs[index];
+	if (run->state != RUN_STARTING && run->state != RUN_GOING)
+		return;
+	if (event->runner_exited.why.size > 0) {
+		runner_failed(rules, index, event->runner_exited.why, actions);
+		return;
+	}
+	run->state = RUN_SETTLING;
+	if (!run->is_storing)
+		store(rules, index, ACT_SETTLE, actions);
+}
+
+/* ---- asking ---- */
+
+static bool is_known(const struct rules *rules, struct text command)
+{
+	enum protocol protocol = rules->protocol == PROTOCOL_NONE ? PROTOCOL_WEBSOCKET
+								  : rules->protocol;
+	const struct op *op = ops_find(command, protocol);
+	if (op)
+		return op->class == OP_COMMAND || op->class == OP_ANNOUNCED;
+	for (uint32_t i = 0; i < rules->host_op_count; i++) {
+		if (text_is(command, rules->host_ops[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Why a command cannot be taken, as the sentence that people will read; false when it can. */
+static bool find_refusal(
+	const struct rules *rules, struct text command, char reason[REASON_BYTES_MAX + 1])
+{
+	uint32_t waiting = 0;
+	bool is_double = false;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		bool waits = run->state == RUN_QUEUED ||
+			     (run->state == RUN_ACCEPTING && run->outcome == OUTCOME_NONE);
+		waiting += waits;
+		is_double = is_double || (waits && text_is(command, run->command));
+	}
+	if (!is_known(rules, command))
+		snprintf(reason, REASON_BYTES_MAX, "Unknown command: %.*s", TEXT_ARGS(command));
+	else if (is_double && rules_busy_run(rules) != RULES_NO_RUN)
+		snprintf(reason, REASON_BYTES_MAX, "%.*s is already waiting in the queue",
+			TEXT_ARGS(command));
+	else if (waiting >= RUNS_QUEUED_MAX)
+		snprintf(reason, REASON_BYTES_MAX, "the queue is full: %d commands wait",
+			RUNS_QUEUED_MAX);
+	else
+		return false;
+	return true;
+}
+
+/* Standalone and WebSocket hosts do one thing at a time and say so; over HTTP a command that the
+ * dashboard already gave away waits. A person at nfctl is told at once either way. */
+static bool find_busy_refusal(
+	const struct rules *rules, enum origin origin, char reason[REASON_BYTES_MAX + 1])
+{
+	uint32_t busy = rules_busy_run(rules);
+	if (busy == RULES_NO_RUN ||
+		(rules->protocol == PROTOCOL_HTTP && origin == ORIGIN_DASHBOARD))
+		return false;
+	snprintf(reason, REASON_BYTES_MAX, "%.64s is running: cancel it first, or wait",
+		rules->runs[busy].command);
+	return true;
+}
+
+void runs_asked(struct rules *rules, struct text command, enum origin origin, uint64_t request,
+	uint64_t client, struct rules_actions *actions)
+{
+	char reason[REASON_BYTES_MAX + 1] = "";
+	bool is_refused = find_refusal(rules, command, reason) ||
+			  find_busy_refusal(rules, origin, reason);
+	if (is_refused && origin == ORIGIN_LOCAL) {
+		refuse_client(client, reason, actions);
+		return;
+	}
+	uint32_t index = take_place(rules);
+	if (index == RULES_NO_RUN) {
+		/* Every place is owed or live. The worker keeps the command until it is accepted.
+		 */
+		refuse_client(client, "too many outcomes wait to be delivered", actions);
+		return;
+	}
+	struct rules_run *run = &rules->runs[index];
+	run->state = RUN_ACCEPTING;
+	run->telling = origin == ORIGIN_DASHBOARD ? TELLING_OWED : TELLING_NONE;
+	run->origin = origin;
+	run->request = request;
+	run->worker_epoch = rules->worker.epoch;
+	run->client = client;
+	run->sequence = ++rules->sequence;
+	run->wall_ms = wall_ms(rules->wall);
+	run->outcome = is_refused ? OUTCOME_REFUSED : OUTCOME_NONE;
+	text_copy(command, run->command, sizeof(run->command));
+	text_copy(text_of(reason), run->reason, sizeof(run->reason));
+	const struct op *op = ops_find(command, PROTOCOL_WEBSOCKET);
+	run->is_announced = op && op->class == OP_ANNOUNCED;
+	record_make_name(run->wall_ms, command, rules_random(rules, UINT64_C(1) << 16), run->name);
+	store(rules, index, ACT_ACCEPT, actions);
+}
+
+void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t client,
+	struct rules_actions *actions)
+{
+	struct rules_run nobody = {.client = client};
+	uint32_t index = name.size ? find_run(rules, name) : rules_busy_run(rules);
+	if (index == RULES_NO_RUN) {
+		refuse_client(
+			client, name.size ? "there is no such run" : "nothing is running", actions);
+		return;
+	}
+	struct rules_run *run = &rules->runs[index];
+	if (run->state == RUN_QUEUED && !run->is_storing) {
+		run->outcome = OUTCOME_CANCELLED;
+		text_copy(text_of("cancelled before it started"), run->reason, sizeof(run->reason));
+		run->state = RUN_KEEPING;
+		store(rules, index, ACT_KEEP, actions);
+	} else if (run->state == RUN_STARTING || run->state == RUN_GOING) {
+		/* Said when the runner listens, and after the act that is under way. */
+		run->cancel = is_kill ? 'k' : 't';
+		store_wanted(rules, index, actions);
+	} else {
+		refuse_client(client, "it is not running", actions);
+		return;
+	}
+	reply(&nobody, true, text_of(run->name), actions);
+}
+
+/* ---- what the disk said ---- */
+
+static void accepted(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	bool is_refused = run->outcome == OUTCOME_REFUSED;
+	bool is_queued = !is_refused && rules_busy_run(rules) != RULES_NO_RUN;
+	if (run->origin == ORIGIN_DASHBOARD && run->worker_epoch == rules->worker.epoch)
+		rules_tell(rules, actions,
+			&(struct message){.type = MESSAGE_ACCEPTED,
+				.accepted = {.request = run->request,
+					.run = text_of(run->name),
+					.command = text_of(run->command),
+					.queued = is_queued}});
+	if (run->client != RULES_NO_CLIENT) {
+		reply(run, true, text_of(run->name), actions);
+		actions->list[actions->count - 1].reply.is_queued = is_queued;
+		run->client = RULES_NO_CLIENT;
+	}
+	if (is_refused) {
+		run_ended(rules, index, actions);
+		return;
+	}
+	run->state = RUN_QUEUED;
+	start_next(rules, actions);
+}
+
+static void settled(struct rules *rules, uint32_t index, const struct rules_event *event,
+	struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	const struct record *record = event->stored.record;
+	if (run->state != RUN_SETTLING && run->state != RUN_GOING)
+		return;
+	if (event->stored.is_live) {
+		/* Somebody still holds the record: a runner that is no child of ours, or not any
+		 * more. */
+		run->state = RUN_GOING;
+		run->is_adopted = true;
+		return;
+	}
+	switch (record->state) {
+	case RECORD_EMPTY:
+	case RECORD_WAITING:
+		/* Nothing of it ran. A runner that dies before it starts anything must not be tried
+		 * for ever. */
+		if (++run->tries < 3) {
+			run->state = RUN_QUEUED;
+			start_next(rules, actions);
+			return;
+		}
+		runner_failed(
+			rules, index, text_of("its runner died before it could start"), actions);
+		return;
+	case RECORD_RUNNING: store_later(rules, run); return; /* its tree does not end yet */
+	case RECORD_FINISHED:
+		take_record(run, record);
+		run_ended(rules, index, actions);
+		return;
+	}
+}
+
+static void marked(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	run->telling = run->undeliverable[0] ? TELLING_FAILED : TELLING_DONE;
+	run->tries = 0;
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_MARKED, .marked = {.run = text_of(run->name)}});
+	tell_owed(rules, actions);
+	if (rules->leave_run == index)
+		rules->leave_due = rules->now;
+	if (rules->is_more_owed && rules_count_owed(rules) < RUNS_OWED_TOLD_MAX)
+		rules->scan_retry = rules->now;
+}
+
+static void stored_run(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	uint32_t index = event->stored.run;
+	struct rules_run *run = &rules->runs[index];
+	run->is_storing = false;
+	if (event->stored.error != 0 && event->stored.act != ACT_CANCEL) {
+		if (event->stored.act == ACT_ACCEPT && run->origin == ORIGIN_LOCAL) {
+			refuse_client(run->client,
+				"the disk did not take it: nfctl status says why", actions);
+			*run = (struct rules_run){.retry = MONO_NEVER};
+			return;
+		}
+		store_later(rules, run);
+		return;
+	}
+	switch (event->stored.act) {
+	case ACT_ACCEPT: accepted(rules, index, actions); break;
+	case ACT_SETTLE: settled(rules, index, event, actions); break;
+	case ACT_KEEP: run_ended(rules, index, actions); break;
+	case ACT_MARK: marked(rules, index, actions); break;
+	case ACT_CANCEL:
+	case ACT_SCAN:
+	case ACT_TOKEN:
+	case ACT_RETAIN:
+	case ACT_FLIGHT: break;
+	}
+	store_wanted(rules, index, actions);
+}
+
+static void scanned(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	rules->is_scanning = false;
+	if (event->stored.error != 0) {
+		rules->scan_retry = mono_after(rules->now, RETRY_FIRST_MS);
+		return;
+	}
+	rules->is_scanned = true;
+	rules->is_more_owed = event->stored.is_more;
+	if (event->stored.sequence > rules->sequence)
+		rules->sequence = event->stored.sequence;
+	runs_worker_ready(rules, actions);
+	start_next(rules, actions);
+}
+
+static void token_stored(struct rules *rules, int error, struct rules_actions *actions)
+{
+	struct rules_token *token = &rules->token;
+	token->is_storing = false;
+	token->is_kept = error == 0 && !token->is_again;
+	if (token->is_again || error != 0)
+		token->retry = mono_after(rules->now, token->is_again ? 0 : RETRY_LAST_MS);
+	if (token->is_answered && (error != 0 || token->is_again))
+		return; /* it was told that it is not kept; the retry is ours */
+	token->is_answered = true;
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_KEPT,
+			.kept = {.kept = error == 0,
+				.reason = error ? text_of("the disk did not take it")
+						: TEXT_NONE}});
+}
+
+void runs_token(struct rules *rules, struct text text, struct rules_actions *actions)
+{
+	struct rules_token *token = &rules->token;
+	text_copy(text, token->text, sizeof(token->text));
+	token->is_kept = false;
+	token->is_answered = false;
+	token->retry = MONO_NEVER;
+	token->is_again = token->is_storing;
+	if (token->is_storing)
+		return;
+	token->is_storing = true;
+	rules_emit_store(actions, ACT_TOKEN, RULES_NO_RUN);
+}
+
+void runs_stored(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	switch (event->stored.act) {
+	case ACT_SCAN: scanned(rules, event, actions); break;
+	case ACT_TOKEN: token_stored(rules, event->stored.error, actions); break;
+	case ACT_RETAIN:
+		rules->is_retaining = false;
+		rules->retain_next = mono_after(rules->now, RETAIN_EVERY_MS);
+		break;
+	case ACT_FLIGHT: break;
+	case ACT_ACCEPT:
+	case ACT_SETTLE:
+	case ACT_KEEP:
+	case ACT_MARK:
+	case ACT_CANCEL: stored_run(rules, event, actions); break;
+	}
+}
+
+void runs_told(struct rules *rules, struct text name, struct text undeliverable,
+	struct rules_actions *actions)
+{
+	uint32_t index = find_run(rules, name);
+	if (index == RULES_NO_RUN || rules->runs[index].telling != TELLING_TOLD)
+		return; /* said twice, or about another's run: nothing is owed there */
+	struct rules_run *run = &rules->runs[index];
+	run->telling = TELLING_MARKING;
+	text_copy(undeliverable, run->undeliverable, sizeof(run->undeliverable));
+	if (!run->is_storing)
+		store(rules, index, ACT_MARK, actions);
+}
+
+void runs_start(struct rules *rules, struct rules_actions *actions)
+{
+	rules->is_scanning = true;
+	rules_emit_store(actions, ACT_SCAN, RULES_NO_RUN);
+	rules->retain_next = rules->now;
+}
+
+/* A runner that is still there long after its own limits hangs itself: it is killed, and the
+ * settling child ends what it left. */
+static bool is_overdue(const struct rules *rules, const struct rules_run *run)
+{
+	return run->state == RUN_GOING && run->deadline_ms > 0 && !run->is_killing &&
+	       !run->is_adopted &&
+	       mono_ms_since(rules->now, run->started) >
+		       run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS;
+}
+
+static struct mono overdue_at(const struct rules_run *run)
+{
+	if (run->state != RUN_GOING || run->deadline_ms == 0 || run->is_killing || run->is_adopted)
+		return MONO_NEVER;
+	return mono_after(run->started,
+		run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS + 1);
+}
+
+void runs_due(struct rules *rules, struct rules_actions *actions)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && has_room(actions); i++) {
+		struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_FREE)
+			continue;
+		if (mono_reached(rules->now, run->retry) && !run->is_storing)
+			store(rules, i, wanted_act(run), actions);
+		if (is_overdue(rules, run)) {
+			run->is_killing = true;
+			rules_emit(actions, ACTION_RUNNER_KILL)->run = i;
+		}
+	}
+	if (mono_reached(rules->now, rules->token.retry) && !rules->token.is_storing) {
+		rules->token.retry = MONO_NEVER;
+		rules->token.is_again = false;
+		rules->token.is_storing = true;
+		rules_emit_store(actions, ACT_TOKEN, RULES_NO_RUN);
+	}
+	if (mono_reached(rules->now, rules->scan_retry) && !rules->is_scanning) {
+		rules->scan_retry = MONO_NEVER;
+		rules->is_scanning = true;
+		rules_emit_store(actions, ACT_SCAN, RULES_NO_RUN);
+	}
+}
+
+struct mono runs_next(const struct rules *rules)
+{
+	struct mono next = MONO_NEVER;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_FREE)
+			continue;
+		if (!run->is_storing)
+			next = mono_earlier(next, run->retry);
+		next = mono_earlier(next, overdue_at(run));
+	}
+	if (!rules->token.is_storing)
+		next = mono_earlier(next, rules->token.retry);
+	if (!rules->is_scanning)
+		next = mono_earlier(next, rules->scan_retry);
+	return next;
+}

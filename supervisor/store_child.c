@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/store_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/check.h"
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+#include "supervisor/orphans.h"
+#include "supervisor/platform.h"
+#include "supervisor/record_folder.h"
+#include "supervisor/shell.h"
+
+static int fail(struct store_job *job, const char *call)
+{
+	job->call = call;
+	return -1;
+}
+
+static void say(const struct store_job *job, const struct stored *stored)
+{
+	struct bytes bytes;
+	bytes_init(&bytes, FRAME_BYTES_MAX + FRAME_HEAD_BYTES);
+	if (stored_encode(stored, &bytes) == 0)
+		fd_write_all(job->out, bytes.data, bytes.size); /* a gone parent is no matter */
+	bytes_finish(&bytes);
+}
+
+static void say_found(
+	const struct store_job *job, struct text name, const struct record *record, bool is_live)
+{
+	struct stored stored = {.type = STORED_FOUND, .found = stored_from_record(name, record)};
+	stored.found.live = is_live;
+	stored.found.owed = record->origin == ORIGIN_DASHBOARD &&
+			    strcmp(record->dashboard, job->config->url) == 0;
+	say(job, &stored);
+}
+
+/* Opens a record and waits for its lock: the runner that said its result is about to let go. */
+static int open_locked(struct store_job *job, int flags, struct record *record)
+{
+	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDWR | flags);
+	if (fd < 0)
+		return fail(job, "open of the record");
+	if (flock(fd, LOCK_EX) < 0)
+		return fail(job, "flock of the record");
+	if (record_read(fd, record) < 0)
+		return fail(job, "read of the record");
+	if (record->is_foreign) {
+		errno = EILSEQ;
+		return fail(job, "read of the record");
+	}
+	return steal_fd(&fd);
+}
+
+static struct record_frame result_frame(const struct rules_run *run)
+{
+	return (struct record_frame){.type = RECORD_RESULT,
+		.result = {.outcome = run->outcome,
+			.code = run->code,
+			.reason = text_of(run->reason),
+			.summary = text_of(run->summary),
+			.method = text_of("none"),
+			.wall_ms = wall_ms(wall_now())}};
+}
+
+static int append(
+	struct store_job *job, int fd, struct record *record, const struct record_frame *frame)
+{
+	if (record_append(fd, record, frame) < 0)
+		return fail(job, "write of the record");
+	return 0;
+}
+
+/* Idempotent: a child that was killed after it wrote is followed by one that finds it written. */
+static int act_accept(struct store_job *job)
+{
+	const struct rules_run *run = job->run;
+	struct record record;
+	own_fd fd = open_locked(job, O_CREAT, &record);
+	if (fd < 0)
+		return -1;
+	struct record_frame accepted = {.type = RECORD_ACCEPTED,
+		.accepted = {.sequence = run->sequence,
+			.command = text_of(run->command),
+			.origin = run->origin,
+			.dashboard = run->origin == ORIGIN_DASHBOARD ? text_of(job->config->url)
+								     : TEXT_NONE,
+			.wall_ms = run->wall_ms}};
+	struct record_frame refused = result_frame(run);
+	if (record.state == RECORD_EMPTY) {
+		if (record_reserve(fd) < 0)
+			return fail(job, "write of the record");
+		if (append(job, fd, &record, &accepted) < 0)
+			return -1;
+	}
+	if (run->outcome == OUTCOME_REFUSED && record.state == RECORD_WAITING &&
+		append(job, fd, &record, &refused) < 0)
+		return -1;
+	if (fd_sync(fd) < 0)
+		return fail(job, "fsync of the record");
+	return fd_sync(job->runs) < 0 ? fail(job, "fsync of the folder") : 0;
+}
+
+static int act_keep(struct store_job *job)
+{
+	struct record record;
+	struct record_frame frame = result_frame(job->run);
+	own_fd fd = open_locked(job, 0, &record);
+	if (fd < 0)
+		return -1;
+	if (record.state != RECORD_FINISHED && append(job, fd, &record, &frame) < 0)
+		return -1;
+	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+}
+
+static int act_mark(struct store_job *job)
+{
+	struct record record;
+	int64_t now = wall_ms(wall_now());
+	struct record_frame frame = {.type = RECORD_DELIVERED, .delivered = {.wall_ms = now}};
+	if (job->run->undeliverable[0])
+		frame = (struct record_frame){.type = RECORD_UNDELIVERABLE,
+			.undeliverable = {
+				.wall_ms = now, .reason = text_of(job->run->undeliverable)}};
+	own_fd fd = open_locked(job, 0, &record);
+	if (fd < 0)
+		return -1;
+	if (record.told == RECORD_NOT_TOLD && append(job, fd, &record, &frame) < 0)
+		return -1;
+	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+}
+
+/* What a dead runner left: its tree is ended first, then the record says what is known. */
+static int settle(struct store_job *job, int fd, struct record *record)
+{
+	char boot[BOOT_ID_BYTES];
+	struct orphans orphans = {0};
+	platform_boot_id(boot);
+	bool is_other_boot = strcmp(boot, record->boot) != 0;
+	struct record_frame frame = {.type = RECORD_RESULT,
+		.result = {.outcome = is_other_boot ? OUTCOME_INTERRUPTED : OUTCOME_LOST,
+			.method = text_of("none"),
+			.wall_ms = wall_ms(wall_now())}};
+	if (is_other_boot && strcmp(record->command, "reboot") == 0) {
+		frame.result.outcome = OUTCOME_EXITED;
+	} else if (is_other_boot) {
+		frame.result.reason = text_of("the machine was started anew while it ran");
+	} else {
+		orphans_end(record, &orphans);
+		frame.result.reason = text_of(orphans.reason);
+		frame.result.method = text_of(orphans.method);
+		frame.result.ended_count = orphans.ended_count;
+		frame.result.ended_ms = orphans.ended_ms;
+		frame.result.left_count = orphans.left_count;
+	}
+	if (append(job, fd, record, &frame) < 0)
+		return -1;
+	record_folder_remove(job->runs, job->run ? job->run->name : "", ".ctl");
+	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+}
+
+static int act_settle(struct store_job *job)
+{
+	struct record record;
+	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDWR);
+	if (fd < 0)
+		return fail(job, "open of the record");
+	bool is_live = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	if (is_live && errno != EWOULDBLOCK)
+		return fail(job, "flock of the record");
+	if (record_read(fd, &record) < 0)
+		return fail(job, "read of the record");
+	if (!is_live && record.state == RECORD_RUNNING && settle(job, fd, &record) < 0)
+		return -1;
+	say_found(job, text_of(job->run->name), &record, is_live);
+	return 0;
+}
+
+/* The byte for the runner. No reader means that it is ending by itself. */
+static int act_cancel(struct store_job *job)
+{
+	char name[RUN_NAME_BYTES_MAX + 8];
+	snprintf(name, sizeof(name), "%s.ctl", job->run->name);
+	own_fd fd = openat(job->runs, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fail(job, "open of the runner's FIFO");
+	return fd_write_all(fd, &job->byte, 1) < 0 ? fail(job, "write to the runner") : 0;
+}
+
+static int act_token(struct store_job *job)
+{
+	char path[PATH_BYTES_MAX + 1], above[PATH_BYTES_MAX + 1];
+	snprintf(path, sizeof(path), "%s", job->config->token_cache);
+	snprintf(above, sizeof(above), "%s", path);
+	own_fd folder = open(dirname(above), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		return fail(job, "open of the token's folder");
+	const char *name = basename(path);
+	if (!*job->token)
+		return unlinkat(folder, name, 0) < 0 && errno != ENOENT
+			       ? fail(job, "unlink of the token")
+			       : 0;
+	return fd_replace_file(folder, name, job->token, strlen(job->token), 0600) < 0
+		       ? fail(job, "write of the token")
+		       : 0;
+}
+
+static int act_flight(struct store_job *job)
+{
+	if (job->flight < 0)
+		return 0;
+	void *memory = mmap(NULL, FLIGHT_BYTES, PROT_READ, MAP_SHARED, job->flight, 0);
+	if (memory == MAP_FAILED)
+		return fail(job, "mmap of the flight recorder");
+	return fd_replace_file(job->state, "flight", memory, FLIGHT_BYTES, 0600) < 0
+		       ? fail(job, "write of the flight recorder")
+		       : 0;
+}
+
+/* ---- all records ---- */
+
+static bool is_unfinished(const struct record_entry *entry)
+{
+	return entry->record.state != RECORD_FINISHED;
+}
+
+static bool is_wanted(const struct store_job *job, const struct record_entry *entry)
+{
+	const struct record *record = &entry->record;
+	return is_unfinished(entry) ||
+	       (record->told == RECORD_NOT_TOLD && record->origin == ORIGIN_DASHBOARD &&
+		       strcmp(record->dashboard, job->config->url) == 0);
+}
+
+#define SCAN_WANTED_MAX (RUNS_KNOWN_MAX - 16)
+#define SCAN_NEWEST     8
+
+/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, and the newest. */
+static int act_scan(struct store_job *job)
+{
+	struct record_list list;
+	uint32_t said = 0;
+	if (record_folder_list(job->runs, &list) < 0)
+		return fail(job, "read of the folder");
+	for (uint32_t i = 0; i < list.count; i++) {
+		struct record_entry *entry = &list.entries[i];
+		bool is_new = i + SCAN_NEWEST >= list.count;
+		if (entry->record.sequence > job->sequence)
+			job->sequence = entry->record.sequence;
+		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {
+			own_fd fd = record_folder_open(job->runs, entry->name, O_RDWR);
+			struct rules_run run = {0};
+			snprintf(run.name, sizeof(run.name), "%s", entry->name);
+			job->run = &run;
+			if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+				settle(job, fd, &entry->record);
+			job->run = NULL;
+		}
+		if (!is_wanted(job, entry) && !is_new)
+			continue;
+		if (said == SCAN_WANTED_MAX && !is_new) {
+			job->is_more = true;
+			continue;
+		}
+		said++;
+		say_found(job, text_of(entry->name), &entry->record, entry->is_live);
+	}
+	record_folder_finish(&list);
+	return 0;
+}
+
+/* Output goes first, oldest first; then whole records. Owed and unfinished ones never. */
+static int act_retain(struct store_job *job)
+{
+	struct record_list list;
+	uint64_t total = 0;
+	if (record_folder_list(job->runs, &list) < 0)
+		return fail(job, "read of the folder");
+	for (uint32_t i = 0; i < list.count; i++)
+		total += list.entries[i].output_bytes + RECORD_BYTES;
+	for (uint32_t i = 0; i < list.count && total > RUNS_KEPT_BYTES_MAX; i++) {
+		struct record_entry *entry = &list.entries[i];
+		if (is_wanted(job, entry) || entry->is_live || entry->output_bytes == 0)
+			continue;
+		record_folder_remove(job->runs, entry->name, ".out");
+		total -= entry->output_bytes;
+	}
+	uint32_t left = list.count;
+	for (uint32_t i = 0; i < list.count && left > RUNS_KEPT_MAX; i++) {
+		struct record_entry *entry = &list.entries[i];
+		if (is_wanted(job, entry) || entry->is_live)
+			continue;
+		record_folder_remove(job->runs, entry->name, ".out");
+		record_folder_remove(job->runs, entry->name, ".run");
+		left--;
+	}
+	record_folder_finish(&list);
+	return 0;
+}
+
+static int (*const acts[])(struct store_job *job) = {
+	[ACT_SCAN] = act_scan,
+	[ACT_ACCEPT] = act_accept,
+	[ACT_SETTLE] = act_settle,
+	[ACT_KEEP] = act_keep,
+	[ACT_MARK] = act_mark,
+	[ACT_CANCEL] = act_cancel,
+	[ACT_TOKEN] = act_token,
+	[ACT_RETAIN] = act_retain,
+	[ACT_FLIGHT] = act_flight,
+};
+
+void store_child_run(struct store_job *job)
+{
+	int error = acts[job->act](job) < 0 ? errno : 0;
+	say(job, &(struct stored){.type = STORED_DONE,
+			 .done = {.error = (uint64_t)error,
+				 .call = error ? text_of(job->call ? job->call : "?") : TEXT_NONE,
+				 .sequence = job->sequence,
+				 .more = job->is_more}});
+}

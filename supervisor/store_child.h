@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * What a store child does with the disk. It runs in a forked child that may block for as long as
+ * the disk does; what it says goes into frames (stored.def).
+ */
+#pragma once
+
+#include "supervisor/config.h"
+#include "supervisor/rules.h"
+#include "supervisor/stored.h"
+
+struct store_job {
+	enum rules_act act;
+	const struct rules_run *run; /* NULL where the act is not about one */
+	uint8_t byte;                /* ACT_CANCEL */
+	const struct config *config;
+	const char *token;
+	int runs;          /* the folder of the records */
+	int state;         /* the state folder */
+	int flight;        /* shared memory, -1: none */
+	int out;           /* where frames go */
+	const char *call;  /* out: what failed */
+	uint64_t sequence; /* out: the highest there is */
+	bool is_more;      /* out */
+};
+
+/* Performs the act and says how it went. */
+void store_child_run(struct store_job *job);
+
+/* For clients of the control socket: the newest records as run frames; or the two files of one,
+ * newest for an empty name, as descriptors. Frames and descriptors go to out, a client's socket. */
+/* They end with done or refused. */
+void store_child_list(struct store_job *job, uint32_t most);
+void store_child_files(struct store_job *job, struct text name);

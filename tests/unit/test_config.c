@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/config.h"
+
+/* Pairs of variable and value, ends with NULL. */
+static const char *lookup(const char *variable, void *data)
+{
+	for (const char *const *pair = data; *pair; pair += 2) {
+		if (strcmp(pair[0], variable) == 0)
+			return pair[1];
+	}
+	return NULL;
+}
+
+#define LOAD(config, error, ...)                            \
+	config_load(&(config), empty_file(), error, lookup, \
+		(void *)(const char *[]){"NIXFLEET_HOSTNAME", "h1", __VA_ARGS__, NULL})
+
+/* The machine's own file must not be read. */
+static const char *empty_file(void)
+{
+	return "/dev/null";
+}
+
+static const struct {
+	const char *variable, *value;
+	const char *must_name; /* in the error */
+} bad[] = {
+	{"NIXFLEET_URL", "ftp://x", "NIXFLEET_URL"},
+	{"NIXFLEET_URL", "https://", "NIXFLEET_URL"},
+	{"NIXFLEET_URL", "https://user:secret@x", "NIXFLEET_URL"},
+	{"NIXFLEET_URL", "https://x/ y", "NIXFLEET_URL"},
+	{"NIXFLEET_INTERVAL", "0", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "3601", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "5s", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "nan", "0.1 to 3600"},
+	{"NIXFLEET_REPO_DIR", "relative", "an absolute path"},
+	{"NIXFLEET_BRANCH", "--upload-pack=x", "branch"},
+	{"NIXFLEET_BRANCH", "a..b", "branch"},
+	{"NIXFLEET_REPO_URL", "--x", "NIXFLEET_REPO_URL"},
+	{"NIXFLEET_HOST_TYPE", "debian", "nixos or macos"},
+	{"NIXFLEET_LOG_LEVEL", "loud", "debug, info, warn or error"},
+	{"NIXFLEET_PINNED_PUBKEY", "md5//x", "sha256//"},
+};
+
+Test(config, each_bad_value_is_named_with_what_is_legal)
+{
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct config config;
+		char error[CONFIG_ERROR_BYTES] = "";
+		cr_expect(eq(int, LOAD(config, error, bad[i].variable, bad[i].value), -1), "%s=%s",
+			bad[i].variable, bad[i].value);
+		cr_expect(strstr(error, bad[i].variable) && strstr(error, bad[i].must_name), "%s",
+			error);
+	}
+}
+
+Test(config, a_bad_host_name_is_named)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES];
+	static const char *const names[] = {"1a", "a.b", "a_b", "-a",
+		"a123456789012345678901234567890123456789012345678901234567890123"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *pairs[] = {"NIXFLEET_HOSTNAME", names[i], NULL};
+		cr_expect(eq(
+			int, config_load(&config, empty_file(), error, lookup, (void *)pairs), -1));
+		cr_expect(strstr(error, "NIXFLEET_HOSTNAME") != NULL);
+	}
+}
+
+Test(config, nothing_set_is_a_standalone_host)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES];
+	cr_assert(eq(int, LOAD(config, error, "NIXFLEET_NIXCFG", ""), 0), "%s", error);
+	cr_assert(eq(int, (int)config.protocol, PROTOCOL_NONE));
+	cr_assert(eq(u64, config.interval_ms, 30000));
+	cr_assert(eq(str, config.branch, "main"));
+	config_finish(&config);
+}
+
+Test(config, plain_http_needs_permission)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES];
+	cr_assert(eq(
+		int, LOAD(config, error, "NIXFLEET_URL", "http://x", "NIXFLEET_TOKEN", "t"), -1));
+	cr_assert(strstr(error, "NIXFLEET_ALLOW_INSECURE_HTTP") != NULL);
+	cr_assert(eq(int,
+		LOAD(config, error, "NIXFLEET_URL", "ws://x/ws", "NIXFLEET_TOKEN", "t",
+			"NIXFLEET_ALLOW_INSECURE_HTTP", "yes"),
+		0));
+	cr_assert(eq(int, (int)config.protocol, PROTOCOL_WEBSOCKET));
+	cr_assert(eq(u64, config.interval_ms, 5000));
+	config_finish(&config);
+}
+
+Test(config, a_url_needs_a_token_and_never_shows_it)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES];
+	cr_assert(eq(int, LOAD(config, error, "NIXFLEET_URL", "https://x"), -1));
+	cr_assert(strstr(error, "NIXFLEET_TOKEN") != NULL);
+	cr_assert(eq(int,
+		LOAD(config, error, "NIXFLEET_URL", "https://x", "NIXFLEET_TOKEN", "geheim geheim"),
+		-1));
+	cr_assert(strstr(error, "geheim") == NULL);
+}
+
+Test(config, a_token_file_holds_it_bare_or_as_a_variable)
+{
+	static const char *const contents[] = {
+		"abc", "abc\r\n", "\nNIXFLEET_TOKEN=abc\n", "NIXFLEET_TOKEN=\"abc\"\n"};
+	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+		struct config config;
+		char error[CONFIG_ERROR_BYTES] = "";
+		char path[] = "/tmp/nixfleet-token-XXXXXX";
+		int fd = mkstemp(path);
+		cr_assert(eq(i64, write(fd, contents[i], strlen(contents[i])),
+			(ssize_t)strlen(contents[i])));
+		close(fd);
+		int done = LOAD(
+			config, error, "NIXFLEET_URL", "https://x", "NIXFLEET_TOKEN_FILE", path);
+		unlink(path);
+		cr_assert(eq(int, done, 0), "%s", error);
+		cr_assert(eq(str, config.token, "abc"));
+		config_finish(&config);
+	}
+}
+
+Test(config, a_file_ranks_below_the_environment)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES] = "";
+	char path[] = "/tmp/nixfleet-conf-XXXXXX";
+	int fd = mkstemp(path);
+	const char *text = "NIXFLEET_LOCATION=work\nNIXFLEET_BRANCH=stable\n";
+	cr_assert(eq(i64, write(fd, text, strlen(text)), (ssize_t)strlen(text)));
+	close(fd);
+	const char *pairs[] = {"NIXFLEET_HOSTNAME", "h1", "NIXFLEET_BRANCH", "next",
+		"NIXFLEET_LOCATION", "", NULL};
+	int done = config_load(&config, path, error, lookup, (void *)pairs);
+	unlink(path);
+	cr_assert(eq(int, done, 0), "%s", error);
+	cr_assert(eq(str, config.branch, "next"));
+	cr_assert(eq(str, config.location, "work"));
+	config_finish(&config);
+}
