@@ -13,8 +13,8 @@
 #define MINUTES(n)   ((n)*60u * 1000u)
 
 /* The steps. */
-#define SEQUENCE(name)                        static const struct op_step name##_steps[] = {
-#define STEP(stage, flags, failure, ...)      {stage, flags, failure, NULL, {__VA_ARGS__}},
+#define SEQUENCE(name)                         static const struct op_step name##_steps[] = {
+#define STEP(stage, flags, failure, ...)       {stage, flags, failure, NULL, {__VA_ARGS__}},
 #define SAYS(stage, flags, failure, says, ...) {stage, flags, failure, says, {__VA_ARGS__}},
 #define SEQUENCE_END(name) \
 	}                  \

@@ -10,6 +10,9 @@
 /* "nixos" or "macos", the only ones that dashboards accept. */
 const char *platform_host_type(void);
 
+/* The exit code of a wanted restart, for which the service manager starts the agent again. */
+int platform_restart_code(void);
+
 #define BOOT_ID_BYTES 64
 /* The id that changes with each boot; "unknown" where the kernel does not say. */
 void platform_boot_id(char id[BOOT_ID_BYTES]);

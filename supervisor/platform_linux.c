@@ -21,6 +21,11 @@ const char *platform_host_type(void)
 	return "nixos";
 }
 
+int platform_restart_code(void)
+{
+	return 101; /* RestartForceExitStatus= of the units that hosts have */
+}
+
 void platform_boot_id(char id[BOOT_ID_BYTES])
 {
 	ssize_t size = fd_read_file(

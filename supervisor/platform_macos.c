@@ -21,6 +21,11 @@ const char *platform_host_type(void)
 	return "macos";
 }
 
+int platform_restart_code(void)
+{
+	return 0; /* launchd's KeepAlive asks for no code */
+}
+
 void platform_boot_id(char id[BOOT_ID_BYTES])
 {
 	size_t size = BOOT_ID_BYTES;

@@ -6,12 +6,6 @@
 #include "proto/base/check.h"
 #include "supervisor/rules_parts.h"
 
-#ifdef __APPLE__
-#define EXIT_WANTED_RESTART 0 /* launchd's KeepAlive starts it again whatever the code */
-#else
-#define EXIT_WANTED_RESTART 101
-#endif
-
 #define NAMES_OF(LIST, type, function)                                   \
 	const char *function(enum type value)                            \
 	{                                                                \
@@ -79,6 +73,7 @@ static void start(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	rules->protocol = event->start.protocol;
+	rules->restart_code = event->start.restart_code;
 	rules->random = event->start.seed | 1;
 	rules->token.is_kept = true;
 	text_copy(event->start.token, rules->token.text, sizeof(rules->token.text));
@@ -133,7 +128,7 @@ static void due(struct rules *rules, struct rules_actions *actions)
 	runs_due(rules, actions);
 	if (mono_reached(rules->now, rules->leave_due)) {
 		rules->leave_due = MONO_NEVER;
-		begin_stop(rules, EXIT_WANTED_RESTART, actions);
+		begin_stop(rules, rules->restart_code, actions);
 	}
 }
 

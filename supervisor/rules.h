@@ -13,7 +13,6 @@
 
 #include <sys/types.h>
 
-
 #include "proto/base/limits.h"
 #include "proto/base/time.h"
 #include "proto/message.h"
@@ -203,6 +202,7 @@ struct rules {
 	uint64_t sequence; /* the last one given */
 	bool is_stopping;
 	int exit_code;
+	int restart_code;
 	struct mono stop_due;
 	struct mono leave_due; /* an announced restart: delivered, or then */
 	uint32_t leave_run;
@@ -222,6 +222,7 @@ struct rules_event {
 			uint64_t seed;
 			enum protocol protocol;
 			struct text token; /* the one kept on disk */
+			int restart_code;  /* what the service manager starts us again for */
 		} start;
 		struct {
 			bool is_good;

@@ -454,6 +454,7 @@ static void begin(struct shell *shell)
 	event.start.seed = seed;
 	event.start.protocol = shell->config.protocol;
 	event.start.token = text_of(shell->own_token);
+	event.start.restart_code = platform_restart_code();
 	shell->started = event.now;
 	shell->watchdog_next = shell->notify.watchdog_ms ? event.now : MONO_NEVER;
 	notify_send(&shell->notify, "READY=1");

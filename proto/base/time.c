@@ -43,7 +43,7 @@ struct wall wall_now(void)
 static struct tm wall_parts(struct wall wall)
 {
 	time_t seconds = (time_t)(wall.ns / (int64_t)NS_PER_S);
-	struct tm parts = { 0 };
+	struct tm parts = {0};
 	gmtime_r(&seconds, &parts);
 	parts.tm_year = (parts.tm_year + 1900) % 10000;
 	parts.tm_mon++;
