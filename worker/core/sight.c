@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/core/sight.h"
+
+#include "proto/base/check.h"
+
+void sight_init(struct sight *sight)
+{
+	sight->commit.known_at = MONO_NEVER;
+	sight->system.known_at = MONO_NEVER;
+}
+
+void sight_told(struct sight_value *value, struct text text, struct mono now)
+{
+	text_copy(text, value->value, sizeof(value->value));
+	value->known_at = now;
+}
+
+bool sight_wants(const struct sight_value *value, struct mono now, uint64_t fresh_ms)
+{
+	if (value->asked != 0 && mono_ms_since(now, value->asked_at) < PROBE_LOST_MS)
+		return false;
+	return value->known_at.ns == MONO_NEVER.ns ||
+	       mono_ms_since(now, value->known_at) >= fresh_ms;
+}
+
+void sight_asked(struct sight_value *value, struct mono now, uint64_t id)
+{
+	check(id != 0);
+	value->asked = id;
+	value->asked_at = now;
+}
+
+bool sight_probed(
+	struct sight_value *value, struct mono now, const struct agent_event_probed *probed)
+{
+	if (value->asked == 0 || value->asked != probed->id)
+		return false;
+	value->asked = 0;
+	value->known_at = now;
+	if (probed->good)
+		text_copy(probed->value, value->value, sizeof(value->value));
+	return true;
+}
+
+void sight_changed(struct sight *sight)
+{
+	sight->commit.known_at = MONO_NEVER;
+	sight->system.known_at = MONO_NEVER;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * What the host's files say now, without starting a program. Each part is read by a file of its own
+ * (facts_git.c and so on); all system paths lie below a root that tests choose.
+ */
+#pragma once
+
+#include "proto/base/bytes.h"
+#include "proto/base/time.h"
+#include "worker/core/policy.h"
+
+#define FACT_TEXT_BYTES_MAX 64
+#define FACT_HASH_BYTES     64 /* SHA-256 in hex */
+
+/* The repository's commit. */
+enum facts_commit {
+	FACTS_COMMIT_KNOWN,
+	FACTS_COMMIT_NONE, /* no repository, or nothing committed yet */
+	FACTS_COMMIT_ASK,  /* only git itself can tell */
+};
+
+struct facts_metrics {
+	bool is_known; /* cpu and ram, without which the others say nothing */
+	bool has_swap;
+	bool has_load;
+	double cpu; /* percent, as ram and swap */
+	double ram;
+	double swap;
+	double load;
+};
+
+/* The processor's counters at the look before. */
+struct facts_cpu {
+	uint64_t busy;
+	uint64_t all;
+};
+
+/* A hash that is computed again only when the file is another one. */
+struct facts_lock {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t bytes;
+	int64_t modified_ns;
+	char hash[FACT_HASH_BYTES + 1]; /* empty: no such file */
+};
+
+struct facts {
+	enum facts_commit commit_verdict;
+	bool ask_system;
+	char commit[COMMIT_BYTES_MAX + 1];
+	char system[FACT_TEXT_BYTES_MAX + 1];
+	char os_name[FACT_TEXT_BYTES_MAX + 1];
+	char os_version[FACT_TEXT_BYTES_MAX + 1];
+	struct facts_metrics metrics;
+};
+
+/* What is kept from look to look. The strings are borrowed. */
+struct facts_source {
+	const char *root; /* "" for the system itself */
+	const char *repo_dir;
+	const char *nixpkgs_version; /* configured: wins */
+	struct facts_cpu cpu;
+};
+
+void facts_look(struct facts_source *source, struct wall now, struct facts *facts);
+
+/* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. */
+enum facts_commit facts_commit(const char *repo_dir, char *to);
+/* The running system's version; false: no file tells it. to holds FACT_TEXT_BYTES_MAX + 1. */
+bool facts_system(const char *root, char *to);
+/* name and version hold FACT_TEXT_BYTES_MAX + 1 and may become empty. */
+void facts_release(const char *root, char *name, char *version);
+/* From StaSysMo's files if they are fresh, else from the kernel. */
+void facts_metrics(
+	const char *root, struct wall now, struct facts_cpu *cpu, struct facts_metrics *metrics);
+/* The kernel's part, per platform. */
+void facts_metrics_kernel(const char *root, struct facts_cpu *cpu, struct facts_metrics *metrics);
+/* Where StaSysMo keeps its files on this platform. */
+extern const char facts_stasysmo_folder[];
+/* Looks whether flake.lock of the repository changed. 0, or -1 with errno and an empty hash. */
+int facts_lock(const char *repo_dir, struct facts_lock *lock);
+
+/* What the output of a probe means; false when it means nothing. to holds COMMIT_BYTES_MAX + 1. */
+bool facts_probed(struct text name, struct text output, char *to);
+
+/* Reads a small file below root as one terminated text, at most room - 1 bytes of it.
+ * False when it cannot be read or is larger. */
+bool facts_read(const char *root, const char *path, char *to, uint32_t room);

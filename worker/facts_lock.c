@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* The SHA-256 of flake.lock. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+
+#include "proto/base/fd.h"
+#include "worker/facts.h"
+#include "worker/platform.h"
+
+#define LOCK_BYTES_MAX   (8 * 1024 * 1024)
+#define LOCK_PIECE_BYTES 16384
+
+static bool hash_pieces(int fd, EVP_MD_CTX *context, uint8_t *digest, unsigned *digest_bytes)
+{
+	uint8_t piece[LOCK_PIECE_BYTES];
+	if (EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+		return false;
+	for (uint32_t total = 0; total <= LOCK_BYTES_MAX;) {
+		ssize_t got = fd_read_all(fd, piece, sizeof(piece));
+		if (got < 0)
+			return false;
+		if (got == 0)
+			return EVP_DigestFinal_ex(context, digest, digest_bytes) == 1;
+		if (EVP_DigestUpdate(context, piece, (size_t)got) != 1)
+			return false;
+		total += (uint32_t)got;
+	}
+	errno = EFBIG;
+	return false;
+}
+
+static int hash_file(int fd, char *to)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned bytes = 0;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool done = context && hash_pieces(fd, context, digest, &bytes);
+	EVP_MD_CTX_free(context);
+	if (!done)
+		return -1;
+	for (unsigned i = 0; i < bytes && i < FACT_HASH_BYTES / 2; i++)
+		snprintf(to + (size_t)2 * i, 3, "%02x", digest[i]);
+	return 0;
+}
+
+int facts_lock(const char *repo_dir, struct facts_lock *lock)
+{
+	char path[PATH_BYTES_MAX + 16];
+	struct stat stat;
+	snprintf(path, sizeof(path), "%s/flake.lock", repo_dir);
+	own_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &stat) < 0) {
+		*lock = (struct facts_lock){0};
+		return -1;
+	}
+	struct facts_lock seen = {.device = (uint64_t)stat.st_dev,
+		.inode = (uint64_t)stat.st_ino,
+		.bytes = (uint64_t)stat.st_size,
+		.modified_ns = platform_modified_ns(&stat)};
+	if (lock->hash[0] && seen.device == lock->device && seen.inode == lock->inode &&
+		seen.bytes == lock->bytes && seen.modified_ns == lock->modified_ns)
+		return 0;
+	*lock = seen;
+	if (hash_file(fd, lock->hash) == 0)
+		return 0;
+	lock->hash[0] = '\0';
+	return -1;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The bodies of requests, within the dashboard's limits: what it would object to is cut or mapped
+ * to something legal, and said once per field.
+ */
+#pragma once
+
+#include "worker/core/action.h"
+#include "worker/facts.h"
+#include "worker/host.h"
+
+#define OUTPUT_CHARS_MAX      10000
+#define COMMENT_CHARS_MAX     200
+#define TEST_STATUS_CHARS_MAX 100
+
+/* Which fields were complained about already. */
+struct payload {
+	uint32_t warned;
+};
+
+/* The path's part of the host: lower-case and in the pattern the dashboard demands. to holds
+ * HOST_BYTES_MAX + 1. */
+void payload_host_id(const char *host, char *to);
+
+/* All replace what to holds. 0, or -1 with errno. */
+int payload_heartbeat(struct payload *payload, const struct host *host, const struct facts *facts,
+	const struct agent_action_heartbeat *heartbeat, struct bytes *to);
+/* output: already plain text. */
+int payload_status(const struct agent_action_status *status, struct text output, struct bytes *to);
+
+struct payload_counts {
+	uint64_t current;
+	uint64_t total;
+	uint64_t passed;
+	const char *stage;
+};
+int payload_progress(const struct agent_action_progress *progress,
+	const struct payload_counts *counts, struct bytes *to);
+
+/* Whether the dashboard is told ok. */
+bool payload_is_ok(uint64_t outcome, int64_t code);
+/* `switch: no space left`: begins with the command, never empty. to holds 4 * COMMENT_CHARS_MAX
+ * + 1. */
+void payload_comment(const struct agent_action_status *status, char *to);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* What differs from kernel to kernel and belongs to no noun of its own. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* Has the kernel kill this process when its parent dies, and take from it what it never needs.
+ * False when the parent is gone already. Where the kernel cannot, the channel's end does it. */
+bool platform_end_with_parent(void);
+/* How many threads this process has; 0 where that is not known. */
+uint32_t platform_threads(void);
+int64_t platform_modified_ns(const struct stat *stat);
+
+/* A file that another process writes to. */
+struct platform_watch {
+	int fd;   /* readable when the file changed; -1: none */
+	int file; /* what the kernel needs open besides, or -1 */
+};
+
+/* 0, or -1 with errno and nothing to close. */
+int platform_watch_open(struct platform_watch *watch, const char *path);
+/* Takes what it said. */
+void platform_watch_drain(struct platform_watch *watch);
+void platform_watch_close(struct platform_watch *watch);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/platform.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "proto/base/fd.h"
+#include "proto/base/time.h"
+
+bool platform_end_with_parent(void)
+{
+	pid_t parent = getppid();
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return true;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* It may have died before the signal was asked for. */
+	return getppid() == parent;
+}
+
+uint32_t platform_threads(void)
+{
+	DIR *folder = opendir("/proc/self/task");
+	uint32_t count = 0;
+	if (!folder)
+		return 0;
+	for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+		count += entry->d_name[0] != '.';
+	closedir(folder);
+	return count;
+}
+
+int64_t platform_modified_ns(const struct stat *stat)
+{
+	return (int64_t)stat->st_mtim.tv_sec * (int64_t)NS_PER_S + stat->st_mtim.tv_nsec;
+}
+
+int platform_watch_open(struct platform_watch *watch, const char *path)
+{
+	own_fd fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	*watch = (struct platform_watch){-1, -1};
+	if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY) < 0)
+		return -1;
+	watch->fd = steal_fd(&fd);
+	return 0;
+}
+
+void platform_watch_drain(struct platform_watch *watch)
+{
+	char events[1024];
+	ssize_t ignored = read(watch->fd, events, sizeof(events));
+	(void)ignored;
+}
+
+void platform_watch_close(struct platform_watch *watch)
+{
+	fd_drop(&watch->fd);
+	fd_drop(&watch->file);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/shell.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proto/base/check.h"
+#include "proto/base/log.h"
+#include "worker/trace.h"
+
+/* What one turn may say at most, with room to spare: then a turn begins only where that fits. */
+#define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)fd;
+	(void)what;
+	shell->channel_is_ready = true;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd;
+	(void)what;
+	(void)data; /* the loop looks at everything whenever it wakes */
+}
+
+int shell_init(struct shell *shell, int channel_fd, int flight_fd)
+{
+	*shell = (struct shell){.state = SHELL_SILENT, .flight_fd = flight_fd, .link = LINK_NONE};
+	shell->leave_due = MONO_NEVER;
+	shell->timer_due = MONO_NEVER;
+	struct event_config *config = event_config_new();
+	if (config) {
+		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		shell->base = event_base_new_with_config(config);
+		event_config_free(config);
+	}
+	if (!shell->base) {
+		errno = ENOMEM;
+		return -1;
+	}
+	channel_init(&shell->channel, channel_fd);
+	inbox_init(&shell->inbox);
+	bytes_init(&shell->body, 128 * 1024);
+	follow_init(&shell->follow, "");
+	shell->readable = event_new(
+		shell->base, channel_fd, EV_READ | EV_PERSIST, on_readable, shell);
+	shell->writable = event_new(shell->base, channel_fd, EV_WRITE, on_wake, shell);
+	shell->timer = evtimer_new(shell->base, on_wake, shell);
+	if (!shell->readable || !shell->writable || !shell->timer ||
+		event_add(shell->readable, NULL) < 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+bool shell_has_room(struct shell *shell)
+{
+	return channel_out(&shell->channel)->size + TURN_SAYS_BYTES_MAX <= CHANNEL_QUEUE_BYTES_MAX;
+}
+
+/* The one timer: whoever wants to be woken first. */
+static struct mono wanted(const struct shell *shell)
+{
+	struct mono due = mono_earlier(shell->leave_due, shell->follow.due);
+	if (shell->state == SHELL_WORKING)
+		due = mono_earlier(due, agent_due(&shell->agent));
+	if (shell->http)
+		due = mono_earlier(due, http_due(shell->http));
+	return due;
+}
+
+static void set_timer(struct shell *shell, struct mono due)
+{
+	if (due.ns == shell->timer_due.ns)
+		return;
+	shell->timer_due = due;
+	if (due.ns == MONO_NEVER.ns) {
+		evtimer_del(shell->timer);
+		return;
+	}
+	uint64_t wait_ms = mono_ms_until(mono_now(), due);
+	struct timeval wait = {(time_t)(wait_ms / 1000), (suseconds_t)(wait_ms % 1000 * 1000)};
+	evtimer_add(shell->timer, &wait);
+}
+
+/* The only wait in this program. */
+static void wait_for_something(struct shell *shell)
+{
+	struct mono due = wanted(shell);
+	bool is_due = mono_reached(mono_now(), due);
+	bool has_turns = shell->inbox.count > 0 && shell_has_room(shell);
+	if (channel_is_sending(&shell->channel))
+		event_add(shell->writable, NULL);
+	if (is_due || has_turns) {
+		event_base_loop(shell->base, EVLOOP_NONBLOCK);
+	} else {
+		set_timer(shell, due);
+		event_base_loop(shell->base, EVLOOP_ONCE);
+		if (mono_reached(mono_now(), shell->timer_due))
+			shell->timer_due = MONO_NEVER;
+	}
+	shell->now = mono_now();
+}
+
+static void log_link(struct shell *shell)
+{
+	char detail[REASON_BYTES_MAX + 1];
+	enum link link = agent_link(&shell->agent);
+	/* Each try again goes through connecting: not worth a line. */
+	if (link == shell->link || link == LINK_CONNECTING)
+		return;
+	shell->link = link;
+	shell_detail(&shell->agent, shell->now, detail);
+	if (link == LINK_UP)
+		log_info("link %s: %s", link_name(link), detail);
+	else
+		log_warn("link %s: %s", link_name(link), detail);
+}
+
+static void log_turn(const struct shell *shell, const struct agent_event *event)
+{
+	struct bytes line;
+	if (!shell->is_verbose)
+		return;
+	bytes_init(&line, TRACE_BYTES_MAX);
+	trace_event(event, &line);
+	bytes_append_text(&line, " -> ");
+	trace_actions(&shell->actions, &line);
+	log_debug("%.*s", (int)line.size, (const char *)line.data);
+	bytes_finish(&line);
+}
+
+static void turn(struct shell *shell)
+{
+	struct agent_event event;
+	struct text payload;
+	inbox_take(&shell->inbox, &event, &payload);
+	flight_event(&shell->flight, shell->now, wall_now(), &shell->agent, payload);
+	agent_step(&shell->agent, shell->now, &event, &shell->actions);
+	flight_actions(&shell->flight, &shell->actions);
+	log_turn(shell, &event);
+	for (uint32_t i = 0; i < shell->actions.count; i++)
+		shell_perform(shell, &shell->actions.list[i]);
+	log_link(shell);
+}
+
+static void add_due(struct shell *shell)
+{
+	struct mono due = agent_due(&shell->agent);
+	if (shell->inbox.count > 0 || !mono_reached(shell->now, due))
+		return;
+	inbox_add(&shell->inbox,
+		&(struct agent_event){.type = EVENT_DUE, .due = {mono_ms_since(shell->now, due)}});
+}
+
+static void work(struct shell *shell)
+{
+	if (shell->http)
+		http_work(shell->http, shell->now);
+	follow_work(&shell->follow, shell->now, &shell->inbox);
+	if (inbox_has_room(&shell->inbox))
+		shell_take_reply(shell);
+	add_due(shell);
+	for (uint32_t left = shell->inbox.count; left > 0 && shell_has_room(shell); left--)
+		turn(shell);
+}
+
+/* The supervisor is gone, or what it was still to be told is sent. */
+static void end_where_due(struct shell *shell)
+{
+	bool is_gone = shell->channel.state != CHANNEL_OPEN;
+	if (shell->channel.state == CHANNEL_VIOLATED) {
+		log_error("the supervisor sent a damaged frame");
+		shell->exit_code = 1;
+	}
+	if (is_gone)
+		shell->state = SHELL_DONE;
+	if (shell->state == SHELL_LEAVING && (!channel_is_sending(&shell->channel) ||
+						     mono_reached(shell->now, shell->leave_due)))
+		shell->state = SHELL_DONE;
+}
+
+int shell_run(struct shell *shell)
+{
+	while (shell->state != SHELL_DONE) {
+		wait_for_something(shell);
+		if (shell->channel_is_ready && inbox_has_room(&shell->inbox))
+			shell_listen(shell);
+		if (!channel_flush(&shell->channel))
+			break;
+		if (shell->state == SHELL_WORKING)
+			work(shell);
+		end_where_due(shell);
+	}
+	return shell->exit_code;
+}
+
+static void detail_of_wait(const struct contact *contact, struct mono now, char *to)
+{
+	snprintf(to, REASON_BYTES_MAX + 1, "%.300s; next try in %" PRIu64 " s", contact->reason,
+		(mono_ms_until(now, contact->due) + 999) / 1000);
+}
+
+void shell_detail(const struct agent *agent, struct mono now, char *to)
+{
+	const struct contact *contact = &agent->contact;
+	const char *words = "";
+	switch (contact->state) {
+	case CONTACT_CLOSED:
+		words = agent->limits.protocol == PROTOCOL_HTTP
+				? "waiting for the gate"
+				: "this worker does not speak the dashboard's protocol";
+		break;
+	case CONTACT_TRYING: words = "registering with the dashboard"; break;
+	case CONTACT_UP: words = "registered with the dashboard"; break;
+	case CONTACT_WAITING:
+	case CONTACT_HELD:
+	case CONTACT_REFUSED: detail_of_wait(contact, now, to); return;
+	}
+	snprintf(to, REASON_BYTES_MAX + 1, "%s", words);
+}

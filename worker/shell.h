@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The worker's shell: one loop that waits, turns what happened into events, and does what the core
+ * wants. shell_listen.c reads the supervisor, shell_perform.c carries actions out, shell.c turns.
+ * Callbacks only note; the one wait is in shell_run.
+ */
+#pragma once
+
+#include <event2/event.h>
+
+#include "proto/channel.h"
+#include "proto/message.h"
+#include "worker/facts.h"
+#include "worker/flight.h"
+#include "worker/follow.h"
+#include "worker/http.h"
+#include "worker/inbox.h"
+#include "worker/payload.h"
+#include "worker/tokens.h"
+
+#define SHELL_CHANNEL_FD 3
+#define SHELL_FLIGHT_FD  4
+
+enum shell_state {
+	SHELL_SILENT, /* hello did not come yet */
+	SHELL_WORKING,
+	SHELL_LEAVING, /* the core is done: what is queued goes out */
+	SHELL_DONE,
+};
+
+struct shell {
+	enum shell_state state;
+	int exit_code;
+	int flight_fd;
+	bool is_verbose; /* each turn is a line of the log */
+	struct mono now;
+	struct mono leave_due;
+	struct event_base *base;
+	struct event *readable; /* the channel */
+	struct event *writable;
+	struct event *timer;
+	struct mono timer_due;
+	struct channel channel;
+	bool channel_is_ready;
+	struct inbox inbox;
+	struct agent agent;
+	struct actions actions;
+	struct flight_recorder flight;
+	struct host host;
+	struct tokens tokens;
+	struct transport transport;
+	struct http *http;
+	struct facts_source source;
+	struct facts facts; /* of the last look */
+	struct payload payload;
+	struct follow follow;
+	enum link link;    /* as it was logged last */
+	struct bytes body; /* of the request that is being made */
+	char probe_name[COMMAND_BYTES_MAX + 1];
+};
+
+/* Takes the channel's descriptor; borrows the recorder's, -1 for none. 0, or -1 with errno. */
+int shell_init(struct shell *shell, int channel_fd, int flight_fd);
+/* Works until the supervisor is gone or says stop. The exit code. */
+int shell_run(struct shell *shell);
+
+/* Reads what the supervisor said. */
+void shell_listen(struct shell *shell);
+/* Queues a message and sends what goes. Never called without room: shell_has_room() is asked before
+ * a turn begins. */
+void shell_say(struct shell *shell, const struct message *message);
+bool shell_has_room(struct shell *shell);
+
+void shell_perform(struct shell *shell, const struct agent_action *action);
+/* Takes the reply of the request under way, if there is one. */
+void shell_take_reply(struct shell *shell);
+
+/* What the link is doing, one sentence. to holds REASON_BYTES_MAX + 1. */
+void shell_detail(const struct agent *agent, struct mono now, char *to);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* What the supervisor says: hello begins the core, a ping is answered here, all else is an event.
+ */
+#include "worker/shell.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/base/log.h"
+
+static void fail(struct shell *shell, const char *what)
+{
+	log_error("%s", what);
+	shell->exit_code = 1;
+	shell->state = SHELL_DONE;
+}
+
+static void on_hello(struct shell *shell, const struct message_hello *hello)
+{
+	const struct agent_limits limits = {.protocol = hello->protocol,
+		.interval_ms = hello->interval_ms ? hello->interval_ms : 1,
+		.spread_ms = hello->spread_ms,
+		.seed = hello->seed,
+		.has_own_token = hello->own_token.size > 0,
+		.has_shared_token = hello->shared_token.size > 0,
+		.paused = hello->paused};
+	log_set_level((enum log_level)hello->log_level);
+	shell->is_verbose = hello->log_level >= LOG_LEVEL_DEBUG;
+	if (host_init(&shell->host, hello) < 0 ||
+		tokens_init(&shell->tokens, hello->own_token, hello->shared_token) < 0) {
+		fail(shell, "out of memory");
+		return;
+	}
+	agent_init(&shell->agent, &limits);
+	flight_init(&shell->flight, shell->flight_fd, wall_now(), &limits);
+	transport_init(&shell->transport, &shell->host);
+	follow_init(&shell->follow, shell->host.runs_dir);
+	shell->source = (struct facts_source){.root = "",
+		.repo_dir = shell->host.repo_dir,
+		.nixpkgs_version = shell->host.nixpkgs_version};
+	if (hello->protocol == PROTOCOL_HTTP)
+		shell->http = http_create(shell->base, &shell->transport);
+	if (hello->protocol == PROTOCOL_HTTP && !shell->http) {
+		fail(shell, "libcurl cannot be used");
+		return;
+	}
+	shell->state = SHELL_WORKING;
+	shell_say(shell, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
+}
+
+static void on_ping(struct shell *shell, uint64_t sequence)
+{
+	char detail[REASON_BYTES_MAX + 1];
+	const struct contact *contact = &shell->agent.contact;
+	uint64_t contact_ms = contact->good.ns == MONO_NEVER.ns
+				      ? UINT64_MAX
+				      : mono_ms_since(shell->now, contact->good);
+	shell_detail(&shell->agent, shell->now, detail);
+	shell_say(shell, &(struct message){.type = MESSAGE_PONG,
+				 .pong = {.sequence = sequence,
+					 .link = agent_link(&shell->agent),
+					 .contact_ms = contact_ms,
+					 .events = shell->agent.steps,
+					 .detail = text_of(detail)}});
+}
+
+static void on_probed(struct shell *shell, const struct message_probed *probed)
+{
+	char value[COMMIT_BYTES_MAX + 1];
+	bool good = probed->outcome == OUTCOME_EXITED && probed->code == 0 &&
+		    facts_probed(probed->name, probed->output, value);
+	inbox_add(&shell->inbox,
+		&(struct agent_event){.type = EVENT_PROBED,
+			.probed = {probed->request, good, good ? text_of(value) : TEXT_NONE}});
+}
+
+static void on_ended(struct shell *shell, const struct message_ended *ended)
+{
+	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_ENDED,
+					 .ended = {.run = ended->run,
+						 .command = ended->command,
+						 .outcome = ended->outcome,
+						 .code = ended->code,
+						 .reason = ended->reason,
+						 .summary = ended->summary,
+						 .owed = ended->owed}});
+}
+
+#define ADD(NAME, ...) inbox_add(&shell->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
+
+static void on_message(struct shell *shell, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_PING: on_ping(shell, message->ping.sequence); return;
+	case MESSAGE_PROBED: on_probed(shell, &message->probed); return;
+	case MESSAGE_ENDED: on_ended(shell, &message->ended); return;
+	case MESSAGE_OPEN: ADD(EVENT_OPEN, .open = {message->open.waited_ms}); return;
+	case MESSAGE_NETWORK: ADD(EVENT_NETWORK, .network = {message->network.sequence}); return;
+	case MESSAGE_ACCEPTED:
+		ADD(EVENT_ACCEPTED, .accepted = {message->accepted.request, message->accepted.run});
+		return;
+	case MESSAGE_STARTED:
+		ADD(EVENT_STARTED, .started = {message->started.run, message->started.command,
+					   message->started.owed});
+		return;
+	case MESSAGE_KEPT:
+		if (!message->kept.kept)
+			log_warn("the token is not on disk: %.*s", TEXT_ARGS(message->kept.reason));
+		ADD(EVENT_KEPT, .kept = {message->kept.kept});
+		return;
+	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); return;
+	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); return;
+	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); return;
+	case MESSAGE_HELLO:
+	case MESSAGE_READY:
+	case MESSAGE_PONG:
+	case MESSAGE_RUN:
+	case MESSAGE_CANCEL:
+	case MESSAGE_SENT:
+	case MESSAGE_DELIVERED:
+	case MESSAGE_UNDELIVERABLE:
+	case MESSAGE_PROBE:
+	case MESSAGE_TOKEN:
+	case MESSAGE_LEAVE: fail(shell, "the supervisor said what is not its to say"); return;
+	}
+}
+
+static void on_payload(struct shell *shell, struct text payload)
+{
+	struct message message;
+	enum schema_verdict verdict = message_decode(payload, &message);
+	if (verdict != SCHEMA_GOOD) {
+		log_error("the supervisor's message is %s", schema_verdict_name(verdict));
+		fail(shell, "giving up");
+		return;
+	}
+	if (shell->state == SHELL_WORKING)
+		on_message(shell, &message);
+	else if (shell->state == SHELL_SILENT && message.type == MESSAGE_HELLO)
+		on_hello(shell, &message.hello);
+	else if (shell->state == SHELL_SILENT && message.type == MESSAGE_STOP)
+		shell->state = SHELL_DONE;
+	else if (shell->state == SHELL_SILENT)
+		fail(shell, "the supervisor said something before hello");
+}
+
+void shell_listen(struct shell *shell)
+{
+	struct text payload;
+	shell->channel_is_ready = false;
+	channel_receive(&shell->channel);
+	while (shell->state != SHELL_DONE && channel_next(&shell->channel, &payload))
+		on_payload(shell, payload);
+}
+
+void shell_say(struct shell *shell, const struct message *message)
+{
+	/* A turn begins only with room for all it says, so only a programmer's error can fail. */
+	if (message_encode(message, channel_out(&shell->channel)) < 0) {
+		log_error("cannot say %s: %s", message_name(message->type), strerror(errno));
+		fail(shell, "giving up");
+		return;
+	}
+	channel_flush(&shell->channel);
+}
