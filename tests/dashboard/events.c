@@ -117,7 +117,10 @@ int events_join(struct events *events, struct evhttp_request *http)
 	bufferevent_setwatermark(client->stream, EV_READ, 0, 4096);
 	bufferevent_enable(client->stream, EV_READ | EV_WRITE);
 	bufferevent_write(client->stream, head, sizeof(head) - 1);
-	events_touch(events);
+	char *text = state_text(events->dashboard);
+	if (text)
+		client_tell(client, text);
+	free(text);
 	return 0;
 }
 
