@@ -302,6 +302,8 @@ static bool add_report(json_t *root, const struct agent_action_status *status, s
 		output.data += output.size - OUTPUT_CHARS_MAX;
 		output.size = OUTPUT_CHARS_MAX;
 	}
+	if (output.size == 0)
+		output = TEXT_NONE; /* no output may be no address either, which is no text */
 	return json_object_set_new(root, "output", json_stringn(output.data, output.size)) == 0 &&
 	       add_field(&quiet, root, FIELD_COMMIT, commit) && add_test_status(root, status);
 }
