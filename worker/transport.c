@@ -42,14 +42,19 @@ static const char *first_set(const char *a, const char *b)
 static const char *first_hashed(void)
 {
 	static const char *const folders[] = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
-	const char *wanted = first_set("SSL_CERT_DIR", "NIX_SSL_CERT_DIR");
-	if (wanted && is_hashed_folder(wanted))
-		return wanted;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		if (is_hashed_folder(folders[i]))
 			return folders[i];
 	}
 	return NULL;
+}
+
+/* Distributions keep the same certificates as a bundle and, beside it, as a hashed folder. Reading
+ * the bundle costs most of a megabyte. */
+static bool stands_in_folder(const char *file, const char *folder)
+{
+	size_t size = strlen(folder);
+	return strncmp(file, folder, size) == 0 && strcmp(file + size, "/ca-certificates.crt") == 0;
 }
 
 /* For a libcurl that was built without a place, or for another distribution. */
@@ -71,11 +76,20 @@ void transport_init(struct transport *transport, const struct host *host)
 		transport->ca_file = host->ca_file;
 		return;
 	}
+	const char *system = first_hashed();
+	const char *folder = getenv("SSL_CERT_DIR");
 	transport->ca_file = first_set("SSL_CERT_FILE", "NIX_SSL_CERT_FILE");
-	if (transport->ca_file)
+	if (folder && is_hashed_folder(folder))
+		transport->ca_folder = folder;
+	if (transport->ca_file && system && stands_in_folder(transport->ca_file, system)) {
+		transport->ca_file = NULL;
+		if (!transport->ca_folder)
+			transport->ca_folder = system;
+	}
+	if (transport->ca_file || transport->ca_folder)
 		return;
-	transport->ca_folder = first_hashed();
-	if (!transport->ca_folder)
+	transport->ca_folder = system;
+	if (!system)
 		transport->ca_file = first_bundle();
 }
 
