@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* Commands from the dashboard to their outcome there. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/system/world.h"
+
+static struct world world;
+static char text[WORLD_TEXT_BYTES];
+
+static void finish(void)
+{
+	world_close(&world);
+}
+
+TestSuite(commands, .fini = finish, .timeout = 90);
+
+static void begin(const char *options)
+{
+	world_open(&world, options);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+}
+
+static void expect_outcomes(int count, uint64_t ms)
+{
+	bool has = world_until(&world, ms, world_has_outcomes, &count);
+	char *log = world_log(&world);
+	cr_assert(has, "no outcome; the agent's log ends:\n%s",
+		strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
+	free(log);
+}
+
+static void expect(const char *field, const char *needle)
+{
+	world_outcome(&world, field, text);
+	cr_assert(strstr(text, needle) != NULL, "%s is '%s' and lacks '%s'", field, text, needle);
+}
+
+Test(commands, switch_runs_nixos_rebuild_and_its_output_and_code_arrive)
+{
+	char *record;
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho \"built $*\"\necho warned >&2\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	expect("status", "ok");
+	expect("comment", "switch");
+	expect("output", "built switch --flake ");
+	expect("output", "warned");
+	cr_assert(eq(int, world_nfctl(&world, "runs", &record), 0));
+	cr_assert(strstr(record, "delivered") != NULL, "%s", record);
+	free(record);
+}
+
+Test(commands, a_failure_says_why)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\necho evaluating\necho 'error: attribute missing' >&2\nexit 3\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	expect("status", "error");
+	expect("comment", "switch");
+	expect("comment", "error: attribute missing");
+}
+
+Test(commands, pull_moves_the_working_tree)
+{
+	char command[WORLD_TEXT_BYTES * 2];
+	begin("");
+	snprintf(command, sizeof(command),
+		"exec >>%s/git.log 2>&1; cd %s && git clone -q remote.git other && cd other && "
+		"echo news > news && git add news && git -c user.name=t -c "
+		"user.email=t@example.org "
+		"commit -q -m second && git push -q",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	world_command(&world, "pull");
+	expect_outcomes(1, 10000);
+	expect("status", "ok");
+	snprintf(command, sizeof(command), "%s/repo/news", world.folder);
+	cr_assert(eq(int, access(command, F_OK), 0));
+}
+
+Test(commands, tests_report_progress_and_their_sum)
+{
+	char path[128];
+	world_open(&world, "");
+	for (int i = 1; i <= 3; i++) {
+		snprintf(path, sizeof(path), "repo/hosts/%s/tests/T0%d.sh", world.host, i);
+		world_file(&world, path, i == 2 ? "#!/bin/sh\nexit 1\n" : "#!/bin/sh\nsleep 0.3\n",
+			0755);
+	}
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "test");
+	expect_outcomes(1, 15000);
+	expect("comment", "test");
+	cr_assert(ge(u32, world_count(&world, "test-progress"), 2));
+	json_t *seen = world_seen(&world);
+	bool is_over = json_is_false(json_object_get(seen, "test_running"));
+	cr_assert(is_over);
+	const char *sum = json_string_value(json_object_get(seen, "test_status"));
+	cr_assert(sum && strstr(sum, "2/3 pass, 1 fail") != NULL);
+	json_decref(seen);
+}
+
+Test(commands, an_unknown_one_is_answered)
+{
+	begin("");
+	cr_assert(eq(int,
+		(int)(world_request(&world, "POST", "/api/hosts/x/command", "{}", NULL) >= 400),
+		1));
+	char path[128];
+	snprintf(path, sizeof(path), "/api/hosts/%s/command", world.host);
+	long status = world_request(
+		&world, "POST", path, "{\"command\":\"dance\",\"force\":true}", NULL);
+	if (status >= 300)
+		cr_skip_test("the dashboard refuses commands that it does not know");
+	expect_outcomes(1, 10000);
+	expect("status", "error");
+	expect("comment", "Unknown command: dance");
+}
+
+Test(commands, s25_one_that_arrives_while_another_runs_waits_and_runs)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\necho started >> $HOME/count\nwhile [ ! -e $HOME/go ]; do sleep 0.05; "
+		"done\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	world_command(&world, "pull");
+	cr_assert(world_until(&world, 5000, world_status_is, "queued=1"));
+	world_file(&world, "go", "", 0644);
+	expect_outcomes(2, 10000);
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_assert(strstr(runs, "pull") && strstr(runs, "switch"));
+	free(runs);
+	cr_assert(eq(int, world_nfctl(&world, "cancel", &runs), 2));
+	cr_assert(strstr(runs, "nothing is running") != NULL);
+	free(runs);
+}
+
+static bool file_exists(struct world *unused, void *name)
+{
+	char path[WORLD_TEXT_BYTES];
+	snprintf(path, sizeof(path), "%s/%s", unused->folder, (const char *)name);
+	return access(path, F_OK) == 0;
+}
+
+Test(commands, s14_one_that_never_ends_and_ignores_term_is_ended_at_its_deadline)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\ntrap '' TERM INT HUP\ntouch $HOME/running\nwhile :; do sleep 0.1; "
+		"done\n");
+	world_set(&world, "NIXFLEET_TIMEOUT_SWITCH", "1");
+	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	uint32_t before = world_count(&world, "register");
+	expect_outcomes(1, 1000 + 1000 + 5000);
+	cr_assert(gt(u32, world_count(&world, "register"), before + 3));
+	expect("status", "error");
+	expect("comment", "timed out");
+	char secret[80];
+	snprintf(secret, sizeof(secret), "%s", world.mark);
+	json_t *status = world_status(&world);
+	cr_assert(json_integer_value(json_object_get(status, "health")) == 0);
+	json_decref(status);
+}
+
+Test(commands, s14_cancel_ends_it_and_says_so)
+{
+	char *output;
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/running\nsleep 1000\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	cr_assert(eq(int, world_nfctl(&world, "cancel", &output), 0), "%s", output);
+	free(output);
+	expect_outcomes(1, 5000);
+	expect("status", "error");
+	expect("comment", "cancelled");
+}
+
+Test(commands, s15_nothing_that_it_forked_survives)
+{
+	char names[WORLD_TEXT_BYTES];
+	world_open(&world, "");
+	world_set(&world, "ZOO_SECRET", "%s-zoo", world.host);
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\n"
+		"(sleep 1001 &) ; setsid sleep 1002 & (setsid sh -c 'sleep 1003 & sleep 1004' &)\n"
+		"sh -c 'trap \"\" TERM; while :; do sleep 0.2; done' &\n"
+		"sh -c 'kill -STOP $$; sleep 1005' &\n"
+		"touch $HOME/running\nsleep 1000\n");
+	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
+	expect_outcomes(1, 10000);
+	expect("comment", "cancelled");
+	expect("comment", "process");
+	char secret[96];
+	snprintf(secret, sizeof(secret), "ZOO_SECRET=%s-zoo", world.host);
+	/* The agent's own processes have it too; those of the command are sleep and sh. */
+	world_survivors(&world, secret, names);
+	cr_assert(strstr(names, "sleep") == NULL && strstr(names, "sh(") == NULL, "%s", names);
+}
+
+Test(commands, s16_a_child_that_keeps_stdout_does_not_hold_the_outcome)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\necho done\nsleep 86400 &\ntouch $HOME/ended\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, file_exists, "ended"));
+	expect_outcomes(1, 3500);
+	expect("status", "ok");
+	char names[WORLD_TEXT_BYTES];
+	world_survivors(&world, world.mark, names);
+	cr_assert(strstr(names, "sleep") == NULL, "%s", names);
+}
+
+Test(commands, s17_a_flood_of_odd_bytes_keeps_its_tail)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\nprintf '\\033[31mred\\033[0m \\000\\377\\tx\\n'\n"
+		"head -c 1048576 /dev/zero | tr '\\0' a; echo\n"
+		"yes 0123456789012345678901234567890123456789 | head -c 50000000\n"
+		"echo the-very-end\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	expect_outcomes(1, 30000);
+	expect("status", "ok");
+	json_t *seen = world_seen(&world);
+	json_t *row = json_array_get(json_object_get(seen, "log"), 0);
+	const char *output = json_string_value(json_object_get(row, "output"));
+	cr_assert(output && strstr(output, "the-very-end") != NULL);
+	cr_assert(le(u64, strlen(output), 10000));
+	for (const char *at = output; *at; at++)
+		cr_assert(eq(int, *at == '\n' || (*at >= 32 && *at <= 126), 1));
+	json_decref(seen);
+}
+
+Test(commands, a_step_sees_no_token_and_nothing_of_ours)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\nenv | grep -c '^NIXFLEET_'\nls /proc/self/fd | tr '\\n' ' '\n"
+		"echo \"prompt=$GIT_TERMINAL_PROMPT user=$USER\"\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	expect("output", "0\n");
+	expect("output", "prompt=0 user=");
+	cr_assert(strstr(text, " 4") == NULL, "%s", text);
+}
+
+Test(commands, s33_git_that_wants_a_password_is_an_error_at_once)
+{
+	char command[WORLD_TEXT_BYTES];
+	begin("");
+	/* The dashboard answers 401 without a token: to git that is a question for a password. */
+	snprintf(command, sizeof(command),
+		"git -C %s/repo remote set-url origin http://127.0.0.1:%d/api/hosts/%s",
+		world.folder, world.port, world.host);
+	cr_assert(eq(int, system(command), 0));
+	uint64_t start = world_ms();
+	world_command(&world, "pull");
+	expect_outcomes(1, 10000);
+	cr_assert(lt(u64, world_ms() - start, 10000));
+	expect("status", "error");
+	expect("comment", "pull");
+}
+
+Test(commands, restart_is_reported_before_the_agent_leaves)
+{
+	begin("");
+	world_command(&world, "restart");
+	cr_assert(eq(int, world_agent_wait(&world, 15000), 101));
+	expect_outcomes(1, 2000);
+	expect("status", "ok");
+	expect("comment", "restart");
+}
