@@ -134,6 +134,12 @@ void lock_release(struct lock *lock)
 	if (lock->file >= 0 && fstat(lock->file, &ours) == 0 && stat(lock->path, &there) == 0 &&
 		ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
 		unlink(lock->path);
+	/* A child that was forked a moment ago may not have closed its copies yet: the lock is one
+	 * for all of them, and is dropped here for all. */
+	if (lock->file >= 0)
+		flock(lock->file, LOCK_UN);
+	if (lock->folder >= 0)
+		flock(lock->folder, LOCK_UN);
 	lock_forget(lock);
 }
 

@@ -85,7 +85,7 @@ static void ready(struct rules *rules, struct rules_actions *actions)
 	struct rules_worker *worker = &rules->worker;
 	worker->state = WORKER_UP;
 	worker->since = rules->now;
-	worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
+	worker->ping_next = mono_after(rules->now, WORKER_PING_SOON_MS);
 	if (rules->gate.state == GATE_OPEN || rules->gate.state == GATE_FORCED)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_OPEN, .open = {.waited_ms = 0}});
@@ -96,6 +96,8 @@ static void pong(
 	struct rules *rules, const struct message_pong *said, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;
+	if (said->link == LINK_UP && worker->link != LINK_UP)
+		worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
 	worker->link = (enum link)said->link;
 	worker->contact_ms = said->contact_ms;
 	text_copy(said->detail, worker->detail, sizeof(worker->detail));
@@ -269,7 +271,8 @@ void worker_away(struct rules *rules)
 static void ping(struct rules *rules, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;
-	worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
+	worker->ping_next = mono_after(
+		rules->now, worker->link == LINK_UP ? WORKER_PING_EVERY_MS : WORKER_PING_SOON_MS);
 	rules_tell(rules, actions,
 		&(struct message){
 			.type = MESSAGE_PING, .ping = {.sequence = ++worker->ping_sequence}});

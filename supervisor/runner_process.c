@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,9 @@ static int write_plan(int fd, const struct plan *plan)
 	int done = plan_encode(plan, &bytes);
 	if (done == 0)
 		done = fd_write_all(fd, bytes.data, bytes.size);
+	/* The end of the plan is there before its reader is. */
+	if (done == 0)
+		done = shutdown(fd, SHUT_WR);
 	bytes_finish(&bytes);
 	return done;
 }

@@ -379,9 +379,10 @@ static int open_folders(struct shell *shell)
 		log_error("mkdir %s/runs: %s", shell->config.state_dir, strerror(errno));
 		return -1;
 	}
+	shell->state_folder = openat(shell->lock->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	shell->runs_folder = openat(
 		shell->lock->folder, "runs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (shell->runs_folder < 0) {
+	if (shell->runs_folder < 0 || shell->state_folder < 0) {
 		log_error("open %s/runs: %s", shell->config.state_dir, strerror(errno));
 		return -1;
 	}
@@ -440,6 +441,7 @@ static void close_loop(struct shell *shell)
 	event_free(shell->timer);
 	event_base_free(shell->base);
 	fd_drop(&shell->runs_folder);
+	fd_drop(&shell->state_folder);
 	fd_drop(&shell->flight);
 }
 
@@ -464,7 +466,7 @@ static void begin(struct shell *shell)
 int shell_run(struct shell *shell)
 {
 	const char *call = NULL;
-	shell->runs_folder = -1;
+	shell->runs_folder = shell->state_folder = -1;
 	if (open_folders(shell) < 0 || open_loop(shell) < 0)
 		return -1;
 	read_token(shell);

@@ -80,6 +80,7 @@ struct shell {
 	struct mono started;
 	struct mono watchdog_next;
 	struct mono route_told;
+	int state_folder; /* not the lock's: children may keep it open */
 	int runs_folder;
 	int flight; /* the worker's last events, in shared memory; -1: none */
 	uint64_t worker_starts;

@@ -67,7 +67,7 @@ _Noreturn static void become(const struct spawn *spawn, pid_t parent)
 	reset_signals();
 	if (spawn->dies_with_us && !platform_die_with_parent(parent))
 		_exit(126);
-	if (place_descriptors(spawn) < 0 || (spawn->prepare && spawn->prepare(spawn->data) < 0)) {
+	if ((spawn->prepare && spawn->prepare(spawn->data) < 0) || place_descriptors(spawn) < 0) {
 		log_error("cannot prepare %s: %s", spawn->path, strerror(errno));
 		_exit(126);
 	}

@@ -45,12 +45,13 @@ static void keep_only(struct store_job *job)
 	job->flight = high[3] >= 0 ? 6 : -1;
 }
 
-_Noreturn static void store_child(struct store_job *job)
+_Noreturn static void store_child(struct store_job *job, struct lock *lock)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_IGN); /* Ctrl-C is for the agent; the act is finished */
 	signal(SIGHUP, SIG_IGN);
+	lock_forget(lock);
 	keep_only(job);
 	store_child_run(job);
 	_exit(0);
@@ -71,11 +72,11 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 			.config = &shell->config,
 			.token = shell->rules.token.text,
 			.runs = shell->runs_folder,
-			.state = shell->lock->folder,
+			.state = shell->state_folder,
 			.flight = shell->flight,
 			.out = ends[1]};
 		fcntl(ends[1], F_SETFL, 0); /* the child may wait for us to read */
-		store_child(&job);
+		store_child(&job, shell->lock);
 	}
 	int failed = errno;
 	close(ends[1]);

@@ -84,8 +84,7 @@ static int lock_worker(const void *data)
 	 */
 	if (ftruncate(file, 0) < 0 || fd_write_at(file, text, (size_t)size, 0) < 0)
 		log_debug("%s cannot be written: %s", WORKER_LOCK_NAME, strerror(errno));
-	steal_fd(&file);
-	return 0;
+	return fcntl(file, F_DUPFD, SPAWN_FDS_MAX) < 0 ? -1 : 0;
 }
 
 static void start_failed(struct shell *shell, const char *call)
