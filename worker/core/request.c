@@ -58,7 +58,8 @@ static struct choice choose(const struct agent *agent, struct mono now)
 	if (agent->state != AGENT_WORKING || agent->request.state != REQUEST_NONE ||
 		login_is_held(&agent->login) || handover_is_full(&agent->handover))
 		return best;
-	if (agent->contact.state != CONTACT_UP)
+	/* A host is seen from its second registration on: reports come after that. */
+	if (agent->contact.state != CONTACT_UP || agent->contact.registrations < 2)
 		return beat;
 	consider_debt(agent, now, DEBT_CLEAR, true, &best);
 	consider_debt(agent, now, DEBT_TELL, true, &best);
@@ -221,7 +222,8 @@ static void was_good(struct agent *agent, const struct request *request, struct 
 	switch (request->kind) {
 	case REQUEST_REGISTER:
 		contact_registered(&agent->contact, now);
-		debt_registered(&agent->debts);
+		if (agent->contact.registrations > 1)
+			debt_registered(&agent->debts);
 		break;
 	case REQUEST_CLEAR: debt_cleared(&agent->debts.list[request->debt]); break;
 	case REQUEST_STATUS: {
@@ -278,6 +280,8 @@ static void was_faulted(struct agent *agent, const struct request *request, stru
 	if (request->kind == REQUEST_REGISTER) {
 		if (is_rejected)
 			contact_held(&agent->contact, now, REJECTED_RETRY_MS, answer->reason);
+		else if (answer->retry_after_ms > 0)
+			contact_held(&agent->contact, now, answer->retry_after_ms, answer->reason);
 		else
 			contact_failed(&agent->contact, now, &agent->dice, answer->reason);
 		return;
