@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* A real web server before the dashboard, with TLS and limits, and real forward proxies. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/system/front.h"
+
+static struct world world;
+static int port;
+
+static void finish(void)
+{
+	world_close(&world);
+}
+
+TestSuite(front, .fini = finish, .timeout = 90);
+
+/* The dashboard behind nginx, whose server block holds extra. */
+static pid_t begin(const char *http, const char *extra)
+{
+	char server[2048];
+	front_need("nginx openssl");
+	world_open(&world, "");
+	front_authority(&world, "mine");
+	port = front_port();
+	snprintf(server, sizeof(server),
+		"listen 127.0.0.1:%d ssl;\nssl_certificate mine-host.pem;\n"
+		"ssl_certificate_key mine-host.key;\nssl_protocols TLSv1.2 TLSv1.3;\n"
+		"location / {\n%s\nproxy_pass http://127.0.0.1:%d;\n}",
+		port, extra, world.port);
+	pid_t nginx = front_nginx(&world, http, server);
+	front_await(port);
+	world_set(&world, "NIXFLEET_URL", "https://localhost:%d", port);
+	world_set(&world, "NIXFLEET_ALLOW_INSECURE_HTTP", NULL);
+	world_set(&world, "NIXFLEET_CA_FILE", "%s/mine.pem", world.folder);
+	return nginx;
+}
+
+static void start_and_register(void)
+{
+	world_agent_start(&world);
+	bool is_seen = world_until(&world, 15000, world_is_registered, NULL);
+	char *log = world_log(&world);
+	cr_assert(is_seen, "never seen by the dashboard:\n%s", log);
+	free(log);
+}
+
+static bool detail_has(struct world *at, void *needle)
+{
+	json_t *status = world_status(at);
+	const char *detail = json_string_value(json_object_get(status, "link_detail"));
+	bool has = detail && strcasestr(detail, needle) != NULL;
+	json_decref(status);
+	return has;
+}
+
+/* Nothing got through, and the person who asks is told why. */
+static void expect_refusal(char *why)
+{
+	world_agent_start(&world);
+	bool has = world_until(&world, 20000, detail_has, why);
+	char *status, *log = world_log(&world);
+	world_nfctl(&world, "status", &status);
+	cr_assert(has, "status does not say '%s':\n%s\n%s", why, status, log);
+	cr_assert(eq(u32, world_count(&world, ""), 0));
+	cr_assert(eq(int, kill(world.agent, 0), 0));
+	free(status);
+	free(log);
+}
+
+static bool has_more(struct world *at, void *before)
+{
+	return world_count(at, "register") > *(uint32_t *)before;
+}
+
+static void expect_more(uint32_t more, uint64_t ms)
+{
+	uint32_t before = world_count(&world, "register") + more - 1;
+	bool has = world_until(&world, ms, has_more, &before);
+	char *log = world_log(&world);
+	size_t size = strlen(log);
+	cr_assert(has, "no more heartbeats:\n%s", size > 3000 ? log + size - 3000 : log);
+	free(log);
+}
+
+Test(front, tls_by_a_private_authority_carries_heartbeats_and_a_command)
+{
+	int one = 1;
+	begin("", "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho built\n");
+	start_and_register();
+	cr_assert(gt(u32, front_count(&world, "access.log", "register"), 0));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 15000, world_has_outcomes, &one));
+	char text[WORLD_TEXT_BYTES];
+	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "ok"));
+	cr_assert(eq(u32, front_count(&world, "access.log", "/status"), 1));
+}
+
+Test(front, a_wrong_authority_is_refused)
+{
+	begin("", "");
+	front_authority(&world, "other");
+	world_set(&world, "NIXFLEET_CA_FILE", "%s/other.pem", world.folder);
+	expect_refusal("certificate");
+}
+
+Test(front, a_certificate_for_another_name_is_refused)
+{
+	begin("", "");
+	world_set(&world, "NIXFLEET_URL", "https://127.0.0.1:%d", port);
+	expect_refusal("127.0.0.1");
+}
+
+static void pin(const char *name)
+{
+	cr_assert(eq(int,
+		front_shell(&world,
+			"openssl x509 -in %s-host.pem -noout -pubkey | "
+			"openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | "
+			"openssl base64 -A > pin",
+			name),
+		0));
+	char *text = front_text(&world, "pin");
+	world_set(&world, "NIXFLEET_PINNED_PUBKEY", "sha256//%s", text);
+	free(text);
+}
+
+Test(front, the_right_pin_is_accepted)
+{
+	begin("", "");
+	pin("mine");
+	start_and_register();
+}
+
+Test(front, a_wrong_pin_is_refused)
+{
+	begin("", "");
+	front_authority(&world, "other");
+	pin("other");
+	expect_refusal("pin");
+}
