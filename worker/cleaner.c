@@ -224,25 +224,33 @@ bool cleaner_feed(struct cleaner *cleaner, uint64_t stream, struct text piece)
 	return true;
 }
 
+/* What the cleaner wrote is whole characters only. */
+static uint32_t character_bytes(uint8_t first)
+{
+	return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 void cleaner_line(struct text text, uint32_t chars_max, bool keep_utf8, char *to, uint32_t room)
 {
 	struct bytes line;
 	struct cleaner cleaner;
 	uint32_t size = 0;
 	uint32_t chars = 0;
-	check(room > chars_max);
+	check(room > 0);
 	bytes_init(&line, 4 * text.size + TAB_COLUMNS);
 	cleaner_init(&cleaner, &line, keep_utf8);
 	cleaner_feed(&cleaner, 0, text);
 	while (line.size > 0 &&
 		(line.data[line.size - 1] == '\n' || line.data[line.size - 1] == ' '))
 		line.size--;
-	for (uint32_t i = 0; i < line.size; i++) {
-		bool is_first = (line.data[i] & 0xc0) != 0x80;
-		if (is_first && (chars == chars_max || size + 4 >= room))
+	for (; size < line.size && chars < chars_max; chars++) {
+		uint32_t bytes = character_bytes(line.data[size]);
+		if (size + bytes >= room)
 			break;
-		chars += is_first;
-		to[size++] = line.data[i] == '\n' ? ' ' : (char)line.data[i];
+		memcpy(to + size, line.data + size, bytes);
+		if (to[size] == '\n')
+			to[size] = ' ';
+		size += bytes;
 	}
 	to[size] = '\0';
 	bytes_finish(&line);

@@ -39,5 +39,5 @@ void cleaner_init(struct cleaner *cleaner, struct bytes *to, bool keep_utf8);
 bool cleaner_feed(struct cleaner *cleaner, uint64_t stream, struct text piece);
 
 /* One line of at most chars_max characters: cleaned, line ends as spaces, the end cut off.
- * to holds room bytes, at least 4 for each character. */
+ * to holds room bytes. */
 void cleaner_line(struct text text, uint32_t chars_max, bool keep_utf8, char *to, uint32_t room);

@@ -29,7 +29,7 @@
 #define REFUSED_RETRY_MIN_MS 5000
 #define REFUSED_RETRY_MAX_MS 300000
 #define REJECTED_RETRY_MS    60000
-#define RETRY_AFTER_MIN_MS   1000
+#define RETRY_AFTER_MIN_MS   2000
 #define RETRY_AFTER_MAX_MS   900000
 #define NETWORK_GAP_MS       1000 /* however often the network changes: one try a second */
 

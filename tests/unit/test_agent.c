@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/core/agent.h"
+
+static struct mono at(uint64_t ms)
+{
+	return (struct mono){ms * NS_PER_MS};
+}
+
+static uint64_t due_ms(const struct contact *contact)
+{
+	return contact_due(contact).ns / NS_PER_MS;
+}
+
+/* Each wait is random below its bound, and the bounds are reached: a fleet spreads out. */
+Test(contact, retries_double_to_their_bound_with_full_jitter)
+{
+	static const struct {
+		uint64_t spread_ms;
+		uint64_t most_ms[6];
+	} rows[] = {
+		{5000, {5000, 10000, 20000, 30000, 30000, 30000}},
+		{60000, {60000, 60000, 60000, 60000, 60000, 60000}},
+		{0, {100, 2000, 4000, 8000, 16000, 30000}},
+	};
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		uint64_t seen[6] = {0};
+		uint64_t least[6];
+		memset(least, 0xff, sizeof(least));
+		for (uint64_t seed = 0; seed < 500; seed++) {
+			struct contact contact = {0};
+			struct dice dice;
+			dice_init(&dice, seed);
+			contact_init(&contact, 30000, rows[row].spread_ms);
+			contact_open(&contact, at(0));
+			for (int i = 0; i < 6; i++) {
+				contact_tried(&contact, at(1000));
+				contact_failed(&contact, at(1000), &dice, text_of("away"));
+				uint64_t wait_ms = due_ms(&contact) - 1000;
+				cr_assert(le(u64, wait_ms, rows[row].most_ms[i]));
+				cr_assert(ge(u64, wait_ms, RETRY_MIN_MS));
+				seen[i] = wait_ms > seen[i] ? wait_ms : seen[i];
+				least[i] = wait_ms < least[i] ? wait_ms : least[i];
+			}
+		}
+		for (int i = 0; i < 6; i++) {
+			cr_assert(ge(u64, seen[i], rows[row].most_ms[i] * 9 / 10));
+			cr_assert(le(u64, least[i], RETRY_MIN_MS + rows[row].most_ms[i] / 10));
+		}
+	}
+}
+
+Test(contact, only_a_registration_resets_the_failures)
+{
+	struct contact contact = {0};
+	struct dice dice = {1};
+	contact_init(&contact, 30000, 1000);
+	contact_open(&contact, at(0));
+	contact_tried(&contact, at(0));
+	contact_failed(&contact, at(0), &dice, TEXT_NONE);
+	contact_was_good(&contact, at(5));
+	cr_assert(eq(u32, contact.failures, 1));
+	contact_registered(&contact, at(10));
+	cr_assert(eq(u32, contact.failures, 0));
+}
+
+Test(contact, refused_credentials_wait_up_to_five_minutes)
+{
+	struct contact contact = {0};
+	struct dice dice = {1};
+	contact_init(&contact, 30000, 1000);
+	contact_open(&contact, at(0));
+	uint64_t last_ms = 0;
+	for (int i = 0; i < 20; i++) {
+		contact_tried(&contact, at(0));
+		contact_refused(&contact, at(0), &dice, TEXT_NONE);
+		last_ms = due_ms(&contact);
+		cr_assert(le(u64, last_ms, REFUSED_RETRY_MAX_MS));
+		cr_assert(ge(u64, last_ms, REFUSED_RETRY_MIN_MS / 2));
+	}
+	cr_assert(ge(u64, last_ms, REFUSED_RETRY_MAX_MS / 2));
+	contact_network(&contact, at(1));
+	cr_assert(eq(u64, due_ms(&contact), last_ms));
+}
+
+Test(contact, a_pause_the_server_asks_for_is_bounded)
+{
+	struct contact contact = {0};
+	contact_init(&contact, 30000, 1000);
+	contact_open(&contact, at(0));
+	contact_held(&contact, at(0), UINT64_MAX, TEXT_NONE);
+	cr_assert(eq(u64, due_ms(&contact), RETRY_AFTER_MAX_MS));
+	contact_held(&contact, at(0), 1, TEXT_NONE);
+	cr_assert(eq(u64, due_ms(&contact), RETRY_AFTER_MIN_MS));
+}
+
+Test(rate, a_window_slides)
+{
+	struct rate rate = {0};
+	rate_init(&rate, 3);
+	for (uint64_t ms = 0; ms < 3; ms++) {
+		cr_assert(eq(u64, rate_due(&rate).ns, 0));
+		rate_sent(&rate, at(ms * 1000));
+	}
+	cr_assert(eq(u64, rate_due(&rate).ns, at(RATE_WINDOW_MS).ns));
+	rate_sent(&rate, at(RATE_WINDOW_MS));
+	cr_assert(eq(u64, rate_due(&rate).ns, at(RATE_WINDOW_MS + 1000).ns));
+}
+
+Test(dice, throws_stay_below_and_reach_the_most)
+{
+	struct dice dice;
+	bool seen[5] = {false};
+	dice_init(&dice, 42);
+	for (int i = 0; i < 200; i++) {
+		uint64_t value = dice_throw(&dice, 4);
+		cr_assert(le(u64, value, 4));
+		seen[value] = true;
+	}
+	for (int i = 0; i < 5; i++)
+		cr_assert(seen[i]);
+	cr_assert(eq(u64, dice_throw(&dice, 0), 0));
+}
+
+/* --- The whole core against a dashboard that behaves in one way --- */
+
+struct world {
+	struct agent agent;
+	struct actions actions;
+	uint64_t ms;
+	uint32_t heartbeats;
+	uint32_t reports;
+	uint32_t delivered;
+	struct agent_event_answer heartbeat_answer;
+	struct agent_event_answer report_answer;
+};
+
+static void step(struct world *world, const struct agent_event *event);
+
+static void answer(struct world *world, uint64_t id, const struct agent_event_answer *with)
+{
+	struct agent_event event = {.type = EVENT_ANSWER, .answer = *with};
+	event.answer.id = id;
+	event.answer.command = event.answer.reason = TEXT_NONE;
+	world->ms += 3;
+	step(world, &event);
+}
+
+static void react(struct world *world, const struct agent_action *action)
+{
+	char run[RUN_NAME_BYTES_MAX + 1];
+	switch ((int)action->type) {
+	case ACTION_LOOK:
+		step(world, &(struct agent_event){.type = EVENT_LOOKED,
+				    .looked = {action->look.id, TEXT_NONE, false, false}});
+		return;
+	case ACTION_HEARTBEAT:
+		world->heartbeats++;
+		answer(world, action->heartbeat.id, &world->heartbeat_answer);
+		return;
+	case ACTION_STATUS:
+		world->reports++;
+		answer(world, action->status.id, &world->report_answer);
+		return;
+	case ACTION_DELIVERED:
+		world->delivered++;
+		text_copy(action->delivered.run, run, sizeof(run));
+		step(world, &(struct agent_event){.type = EVENT_MARKED, .marked = {text_of(run)}});
+		return;
+	}
+}
+
+static void step(struct world *world, const struct agent_event *event)
+{
+	struct actions actions;
+	agent_step(&world->agent, at(world->ms), event, &actions);
+	for (uint32_t i = 0; i < actions.count; i++)
+		react(world, &actions.list[i]);
+}
+
+static void owe(struct world *world, const char *run)
+{
+	step(world, &(struct agent_event){.type = EVENT_ENDED,
+			    .ended = {.run = text_of(run),
+				    .command = text_of("pull"),
+				    .outcome = OUTCOME_EXITED,
+				    .reason = TEXT_NONE,
+				    .summary = TEXT_NONE,
+				    .owed = true}});
+}
+
+static struct world *make(uint64_t interval_ms)
+{
+	static struct world world;
+	const struct agent_limits limits = {.protocol = PROTOCOL_HTTP,
+		.interval_ms = interval_ms,
+		.spread_ms = 5000,
+		.seed = 7,
+		.has_own_token = true,
+		.has_shared_token = true};
+	memset(&world, 0, sizeof(world));
+	agent_init(&world.agent, &limits);
+	world.heartbeat_answer.result = world.report_answer.result = ANSWER_GOOD;
+	world.heartbeat_answer.code = world.report_answer.code = 200;
+	return &world;
+}
+
+/* Jumps from due to due until ms; a due that does not move time on is a hot loop. */
+static void run_until(struct world *world, uint64_t ms)
+{
+	for (uint32_t turns = 0; turns < 100000; turns++) {
+		struct mono due = agent_due(&world->agent);
+		if (due.ns == MONO_NEVER.ns || due.ns / NS_PER_MS >= ms) {
+			world->ms = ms;
+			return;
+		}
+		if (due.ns > at(world->ms).ns)
+			world->ms = (due.ns + NS_PER_MS - 1) / NS_PER_MS;
+		step(world, &(struct agent_event){.type = EVENT_DUE});
+	}
+	cr_fatal("the core turns without end");
+}
+
+static void open_gate(struct world *world)
+{
+	step(world, &(struct agent_event){.type = EVENT_OPEN});
+}
+
+Test(agent, beats_at_its_interval)
+{
+	struct world *world = make(30000);
+	open_gate(world);
+	run_until(world, 300000);
+	cr_assert(ge(u32, world->heartbeats, 11));
+	cr_assert(le(u32, world->heartbeats, 12));
+}
+
+Test(agent, sends_at_most_twenty_reports_a_minute_and_keeps_beating)
+{
+	struct world *world = make(30000);
+	char run[32];
+	open_gate(world);
+	for (int i = 0; i < 60; i++) {
+		snprintf(run, sizeof(run), "r-%d", i);
+		owe(world, run);
+		run_until(world, world->ms + 500);
+	}
+	cr_assert(le(u32, world->reports, REPORTS_MINUTE_MAX));
+	run_until(world, 600000);
+	/* The window holds 12 at a time; what came beyond it waits for the next worker. */
+	cr_assert(eq(u32, world->delivered, world->reports));
+	cr_assert(ge(u32, world->heartbeats, 20));
+}
+
+Test(agent, never_turns_in_a_circle)
+{
+	static const struct {
+		struct agent_event_answer heartbeat;
+		struct agent_event_answer report;
+	} rows[] = {
+		{{.result = ANSWER_NONE}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_GARBAGE, .code = 200}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_CODE, .code = 401}, {.result = ANSWER_CODE, .code = 401}},
+		{{.result = ANSWER_CODE, .code = 403}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_CODE, .code = 302}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_CODE, .code = 500}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_CODE, .code = 429}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_CODE, .code = 429, .retry_after_ms = 1},
+			{.result = ANSWER_NONE}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_NONE}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_GARBAGE, .code = 200}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_CODE, .code = 401}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_CODE, .code = 429}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_CODE, .code = 302}},
+		{{.result = ANSWER_GOOD, .code = 200}, {.result = ANSWER_CODE, .code = 500}},
+		{{.result = ANSWER_GOOD, .code = 200},
+			{.result = ANSWER_CODE, .code = 503, .retry_after_ms = 1}},
+	};
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+		struct world *world = make(30000);
+		world->heartbeat_answer = rows[row].heartbeat;
+		world->report_answer = rows[row].report;
+		open_gate(world);
+		owe(world, "r-1");
+		owe(world, "r-2");
+		for (int minute = 1; minute <= 30; minute++) {
+			uint32_t before = world->heartbeats;
+			uint32_t reports = world->reports;
+			run_until(world, (uint64_t)minute * 60000);
+			cr_assert(le(u32, world->heartbeats - before, 40), "row %zu minute %d", row,
+				minute);
+			cr_assert(le(u32, world->reports - reports, REPORTS_MINUTE_MAX));
+		}
+		/* And it comes back as soon as the dashboard does. */
+		world->heartbeat_answer = (struct agent_event_answer){
+			.result = ANSWER_GOOD, .code = 200};
+		world->report_answer = world->heartbeat_answer;
+		run_until(world, 2 * 3600000);
+		cr_assert(eq(u32, world->delivered, 2), "row %zu", row);
+	}
+}
+
+Test(agent, other_protocols_are_never_asked_anything)
+{
+	struct world *world = make(30000);
+	world->agent.limits.protocol = PROTOCOL_WEBSOCKET;
+	open_gate(world);
+	owe(world, "r-1");
+	run_until(world, 600000);
+	cr_assert(eq(u32, world->heartbeats + world->reports, 0));
+	cr_assert(eq(int, (int)agent_link(&world->agent), LINK_NONE));
+}
