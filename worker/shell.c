@@ -97,7 +97,9 @@ static void wait_for_something(struct shell *shell)
 	if (channel_is_sending(&shell->channel))
 		event_add(shell->writable, NULL);
 	if (is_due || has_turns) {
-		event_base_loop(shell->base, EVLOOP_NONBLOCK);
+		/* Alone, NONBLOCK returns only once nothing is ready: never, while the channel
+		 * is, which is read out here and not in the callback. */
+		event_base_loop(shell->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
 	} else {
 		set_timer(shell, due);
 		event_base_loop(shell->base, EVLOOP_ONCE);
