@@ -144,3 +144,84 @@ Test(front, a_wrong_pin_is_refused)
 	pin("other");
 	expect_refusal("pin");
 }
+
+/* The times of the web server's log at which it gave this answer to a heartbeat. */
+static uint32_t times_of(int code, double *times, uint32_t most)
+{
+	uint32_t count = 0;
+	char *text = front_text(&world, "access.log"), *rest = text, *line;
+	while ((line = strsep(&rest, "\n")) && count < most) {
+		double at;
+		int status;
+		if (sscanf(line, "%lf %d", &at, &status) == 2 && (status == code || code == 0) &&
+			strstr(line, "register"))
+			times[count++] = at;
+	}
+	free(text);
+	return count;
+}
+
+static bool was_limited(struct world *at, void *count)
+{
+	return front_count(at, "access.log", " 429 ") >= *(uint32_t *)count;
+}
+
+Test(front, s11_a_real_limit_is_respected_and_recovered_from)
+{
+	double all[256], limited[64];
+	uint32_t few = 2;
+	begin("limit_req_zone $binary_remote_addr zone=few:1m rate=60r/m;\n"
+	      "map $status $wait { 429 2; default \"\"; }",
+		"limit_req zone=few burst=3 nodelay;\nlimit_req_status 429;\n"
+		"add_header Retry-After $wait always;");
+	start_and_register();
+	cr_assert(world_until(&world, 15000, was_limited, &few));
+	expect_more(3, 20000);
+	uint32_t requests = times_of(0, all, 256), refused = times_of(429, limited, 64);
+	cr_assert(ge(u32, refused, few));
+	for (uint32_t i = 0; i < refused; i++) {
+		for (uint32_t k = 0; k < requests; k++)
+			cr_assert(all[k] <= limited[i] || all[k] - limited[i] > 1.9,
+				"asked again %.3f s after a 429", all[k] - limited[i]);
+	}
+	cr_assert(eq(int, kill(world.agent, 0), 0));
+}
+
+Test(front, s08_a_slow_server_is_waited_for)
+{
+	begin("", "limit_rate 40;");
+	start_and_register();
+	expect_more(2, 20000);
+	cr_assert(eq(u32, front_count(&world, "access.log", " 499 "), 0));
+}
+
+Test(front, s08_a_server_that_dies_in_the_middle_is_used_again)
+{
+	pid_t nginx = begin("", "limit_rate 40;");
+	char *argv[] = {"nginx", "-p", world.folder, "-e", "nginx.log", "-c", "nginx.conf", NULL};
+	start_and_register();
+	/* An answer takes seconds, so this one is cut in the middle or soon after. */
+	front_kill(nginx);
+	cr_assert(world_until(&world, 10000, world_status_is, "why=no contact with the dashboard"));
+	front_start(&world, "nginx.out", argv);
+	front_await(port);
+	expect_more(2, 45000);
+}
+
+Test(front, s11_a_gateway_without_its_dashboard_is_outlived)
+{
+	begin("", "");
+	start_and_register();
+	world_dashboard_stop(&world);
+	cr_assert(world_until(&world, 10000, detail_has, "502"));
+	world_dashboard_start(&world, "");
+	expect_more(2, 45000);
+}
+
+Test(front, redirects_are_not_followed)
+{
+	begin("", "return 307 https://$http_host/elsewhere$request_uri;");
+	expect_refusal("307");
+	cr_assert(eq(u32, front_count(&world, "access.log", "/elsewhere"), 0));
+	cr_assert(gt(u32, front_count(&world, "access.log", " 307 "), 0));
+}
