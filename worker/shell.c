@@ -27,6 +27,15 @@ static void on_wake(evutil_socket_t fd, short what, void *data)
 	(void)data; /* the loop looks at everything whenever it wakes */
 }
 
+/* It may fire a little before its time by our clock: then it is simply set again. */
+static void on_timer(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)fd;
+	(void)what;
+	shell->timer_due = MONO_NEVER;
+}
+
 int shell_init(struct shell *shell, int channel_fd, int flight_fd)
 {
 	*shell = (struct shell){.state = SHELL_SILENT, .flight_fd = flight_fd, .link = LINK_NONE};
@@ -49,7 +58,7 @@ int shell_init(struct shell *shell, int channel_fd, int flight_fd)
 	shell->readable = event_new(
 		shell->base, channel_fd, EV_READ | EV_PERSIST, on_readable, shell);
 	shell->writable = event_new(shell->base, channel_fd, EV_WRITE, on_wake, shell);
-	shell->timer = evtimer_new(shell->base, on_wake, shell);
+	shell->timer = evtimer_new(shell->base, on_timer, shell);
 	if (!shell->readable || !shell->writable || !shell->timer ||
 		event_add(shell->readable, NULL) < 0) {
 		errno = ENOMEM;
@@ -103,8 +112,6 @@ static void wait_for_something(struct shell *shell)
 	} else {
 		set_timer(shell, due);
 		event_base_loop(shell->base, EVLOOP_ONCE);
-		if (mono_reached(mono_now(), shell->timer_due))
-			shell->timer_due = MONO_NEVER;
 	}
 	shell->now = mono_now();
 }
