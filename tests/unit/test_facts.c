@@ -266,11 +266,12 @@ Test(facts, fresh_stasysmo_files_win)
 	cr_assert(not(metrics.is_known));
 }
 
-#ifndef __APPLE__
 Test(facts, the_kernel_tells_the_rest)
 {
 	struct facts_cpu cpu = {0};
 	struct facts_metrics metrics;
+	if (strncmp(facts_stasysmo_folder, "/dev/shm", 8) != 0)
+		cr_skip("this kernel tells its load without files");
 	put("proc/stat", "cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1 2 3\n");
 	put("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n"
 			    "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
@@ -285,7 +286,6 @@ Test(facts, the_kernel_tells_the_rest)
 	facts_metrics(root, (struct wall){0}, &cpu, &metrics);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 90, 2));
 }
-#endif
 
 Test(facts, the_locks_hash_is_computed_again_when_it_changed)
 {
