@@ -196,6 +196,9 @@ static bool set_headers(struct http *http, const char *token)
 	return is_whole;
 }
 
+/* A connection for each request: on one that is used again, libcurl itself sends a request twice
+ * when it ends without an answer, and a report would be told twice. The TLS session is kept all the
+ * same. */
 static bool set_request(struct http *http, const char *path)
 {
 	char url[HTTP_URL_BYTES_MAX];
@@ -205,6 +208,8 @@ static bool set_request(struct http *http, const char *path)
 		base--;
 	snprintf(url, sizeof(url), "%.*s%s", (int)base, http->transport->host->url, path);
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_POSTFIELDS, http->sent.data) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)http->sent.size) == CURLE_OK &&
