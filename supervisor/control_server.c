@@ -72,8 +72,10 @@ static void client_flush(struct client *client)
 static void say(struct client *client, const struct control *control)
 {
 	/* The queue holds a whole status; a client that does not read loses the rest. */
-	if (control_encode(control, channel_out(&client->channel)) < 0)
-		log_debug("a control client does not read its answer");
+	if (control_encode(control, channel_out(&client->channel)) == 0)
+		return;
+	log_debug("a control client does not read its answer");
+	client->due = (struct mono){ 0 };
 }
 
 static void refuse(struct client *client, const char *reason)
@@ -352,9 +354,24 @@ static bool is_operator(const struct control_server *server, uid_t user, gid_t g
 	return false;
 }
 
+/* The silent client of this user (or of anybody, when all places are taken) that came first: its
+ * place is for somebody who says something. */
+static struct client *oldest_silent(struct control_server *server, const uid_t *user)
+{
+	struct client *oldest = NULL;
+	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &server->clients[i];
+		if (client->id == 0 || client->is_waiting || (user && client->user != *user))
+			continue;
+		if (!oldest || client->id < oldest->id)
+			oldest = client;
+	}
+	return oldest;
+}
+
 static struct client *find_place(struct control_server *server, uid_t user)
 {
-	struct client *place = NULL;
+	struct client *place = NULL, *silent = NULL;
 	uint32_t same = 0;
 	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct client *client = &server->clients[i];
@@ -363,7 +380,15 @@ static struct client *find_place(struct control_server *server, uid_t user)
 		else
 			same += client->user == user;
 	}
-	return same < CONTROL_CLIENTS_USER_MAX ? place : NULL;
+	if (same >= CONTROL_CLIENTS_USER_MAX)
+		silent = oldest_silent(server, &user);
+	else if (!place)
+		silent = oldest_silent(server, NULL);
+	else
+		return place;
+	if (silent)
+		client_drop(silent);
+	return silent;
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *data)
@@ -392,6 +417,7 @@ static void on_accept(evutil_socket_t fd, short what, void *data)
 		server->shell->base, client->channel.fd, EV_WRITE, on_client_writable, client);
 	check(client->readable && client->writable);
 	event_add(client->readable, NULL);
+	shell_set_timer(server->shell);
 }
 
 struct mono control_due(struct control_server *server, struct mono now)

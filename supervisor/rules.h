@@ -208,6 +208,7 @@ struct rules {
 	uint32_t leave_run;
 	char host_ops[RULES_HOST_OPS_MAX][COMMAND_BYTES_MAX + 1];
 	uint32_t host_op_count;
+	char refusal[REASON_BYTES_MAX + 1]; /* of the last command that was refused */
 	struct mono now;
 	struct wall wall;
 };

@@ -484,7 +484,8 @@ static bool find_busy_refusal(
 void runs_asked(struct rules *rules, struct text command, enum origin origin, uint64_t request,
 	uint64_t client, struct rules_actions *actions)
 {
-	char reason[REASON_BYTES_MAX + 1] = "";
+	char *reason = rules->refusal; /* the actions of this step may point to it */
+	*reason = '\0';
 	bool is_refused = find_refusal(rules, command, reason) ||
 			  find_busy_refusal(rules, origin, reason);
 	if (is_refused && origin == ORIGIN_LOCAL) {

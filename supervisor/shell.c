@@ -150,8 +150,6 @@ static void log_result(const struct shell *shell, const struct rules_event *even
 		event->result.reason.size ? ": " : "", TEXT_ARGS(event->result.reason));
 }
 
-static void set_timer(struct shell *shell);
-
 static void turn_one(struct shell *shell, const struct rules_event *event)
 {
 	enum gate_state gate = shell->rules.gate.state;
@@ -223,7 +221,7 @@ void shell_turn(struct shell *shell, const struct rules_event *event)
 	while (shell->inbox_count > 0)
 		take_posted(shell);
 	tell_manager(shell);
-	set_timer(shell);
+	shell_set_timer(shell);
 }
 
 /* ---- the loop's callbacks ---- */
@@ -235,7 +233,7 @@ static struct mono next_due(struct shell *shell, struct mono now)
 	return mono_earlier(next, shell->watchdog_next);
 }
 
-static void set_timer(struct shell *shell)
+void shell_set_timer(struct shell *shell)
 {
 	struct mono now = mono_now();
 	struct mono due = next_due(shell, now);
@@ -269,7 +267,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 		struct rules_event due = shell_event(EVENT_DUE);
 		shell_turn(shell, &due);
 	}
-	set_timer(shell);
+	shell_set_timer(shell);
 }
 
 static void on_route(evutil_socket_t fd, short what, void *data)

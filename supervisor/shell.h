@@ -98,6 +98,8 @@ int shell_run(struct shell *shell);
 
 /* One event: step, then perform what came out of it. */
 void shell_turn(struct shell *shell, const struct rules_event *event);
+/* After something outside the rules has got another deadline. */
+void shell_set_timer(struct shell *shell);
 /* For a completion that arises while performing. text may be NULL. */
 struct rules_event *shell_post(struct shell *shell, enum rules_event_type type, const char *text);
 /* An event with the clocks filled in. */

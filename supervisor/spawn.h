@@ -13,9 +13,9 @@ struct spawn {
 	int fds[SPAWN_FDS_MAX];  /* what the child finds as 0, 1, 2, 3, 4; -1: /dev/null for 0 to 2,
 				  * closed above */
 	bool dies_with_us;       /* SIGKILL when the supervisor ends */
-	/* Runs in the child before the descriptors are placed, where blocking hurts nobody else; what
-	 * it leaves open must lie at SPAWN_FDS_MAX or above. -1 with errno: the child exits with 126.
-	 * NULL: nothing to do. */
+	/* Runs in the child before the descriptors are placed, where blocking hurts nobody else;
+	 * what it leaves open must lie at SPAWN_FDS_MAX or above. -1 with errno: the child exits
+	 * with 126. NULL: nothing to do. */
 	int (*prepare)(const void *data);
 	const void *data;
 };

@@ -202,7 +202,7 @@ Test(front, s08_a_server_that_dies_in_the_middle_is_used_again)
 	start_and_register();
 	/* An answer takes seconds, so this one is cut in the middle or soon after. */
 	front_kill(nginx);
-	cr_assert(world_until(&world, 10000, world_status_is, "why=no contact with the dashboard"));
+	cr_assert(world_until(&world, 20000, world_status_is, "why=no contact with the dashboard"));
 	front_start(&world, "nginx.out", argv);
 	front_await(port);
 	expect_more(2, 45000);
@@ -213,7 +213,7 @@ Test(front, s11_a_gateway_without_its_dashboard_is_outlived)
 	begin("", "");
 	start_and_register();
 	world_dashboard_stop(&world);
-	cr_assert(world_until(&world, 10000, detail_has, "502"));
+	cr_assert(world_until(&world, 20000, detail_has, "502"));
 	world_dashboard_start(&world, "");
 	expect_more(2, 45000);
 }
@@ -224,4 +224,77 @@ Test(front, redirects_are_not_followed)
 	expect_refusal("307");
 	cr_assert(eq(u32, front_count(&world, "access.log", "/elsewhere"), 0));
 	cr_assert(gt(u32, front_count(&world, "access.log", " 307 "), 0));
+}
+
+/* A forward proxy; its port. */
+static int begin_proxy(pid_t *pid)
+{
+	char text[1024];
+	char *argv[] = {"tinyproxy", "-d", "-c", "tinyproxy.conf", NULL};
+	int at = front_port();
+	front_need("tinyproxy");
+	snprintf(text, sizeof(text),
+		"Port %d\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nLogFile \"%s/proxy.log\"\n"
+		"LogLevel Connect\nPidFile \"%s/proxy.pid\"\nAllow 127.0.0.1\n",
+		at, world.folder, world.folder);
+	world_file(&world, "tinyproxy.conf", text, 0644);
+	*pid = front_start(&world, "proxy.out", argv);
+	front_await(at);
+	return at;
+}
+
+Test(front, requests_pass_through_the_proxy_of_http_proxy)
+{
+	pid_t pid;
+	front_need("tinyproxy");
+	world_open(&world, "");
+	world_set(&world, "http_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	start_and_register();
+	expect_more(1, 10000);
+	cr_assert(ge(u32, front_count(&world, "proxy.log", "POST http://127.0.0.1"), 2));
+	/* Nothing goes past it. */
+	front_kill(pid);
+	cr_assert(world_until(&world, 20000, world_status_is, "why=no contact with the dashboard"));
+}
+
+Test(front, tls_goes_through_the_proxy_of_https_proxy)
+{
+	pid_t pid;
+	char needle[64];
+	begin("", "");
+	world_set(&world, "https_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	start_and_register();
+	snprintf(needle, sizeof(needle), "CONNECT localhost:%d", port);
+	cr_assert(ge(u32, front_count(&world, "proxy.log", needle), 1));
+	front_kill(pid);
+	cr_assert(world_until(&world, 20000, world_status_is, "why=no contact with the dashboard"));
+}
+
+Test(front, no_proxy_leaves_the_proxy_out)
+{
+	pid_t pid;
+	front_need("tinyproxy");
+	world_open(&world, "");
+	world_set(&world, "http_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	world_set(&world, "no_proxy", "127.0.0.1");
+	start_and_register();
+	cr_assert(eq(u32, front_count(&world, "proxy.log", "POST"), 0));
+}
+
+static bool proxy_was_asked(struct world *at, void *needle)
+{
+	return front_count(at, "proxy.log", needle) > 0;
+}
+
+/* The gate's probe goes to the proxy too: a host without a resolver of its own gets out. */
+Test(front, a_name_that_only_the_proxy_could_know_is_the_proxys_affair)
+{
+	pid_t pid;
+	front_need("tinyproxy");
+	world_open(&world, "");
+	world_set(&world, "http_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	world_set(&world, "NIXFLEET_URL", "http://only-there.invalid:%d", world.port);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "gate=open"));
+	cr_assert(world_until(&world, 15000, proxy_was_asked, "POST http://only-there.invalid"));
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* macOS has no cgroups. */
+#include "supervisor/runner/cgroup.h"
+
+bool cgroup_create(struct cgroup *cgroup, struct text name)
+{
+	(void)name;
+	*cgroup = (struct cgroup){.folder = -1};
+	return false;
+}
+
+void cgroup_destroy(struct cgroup *cgroup)
+{
+	(void)cgroup;
+}
+
+int cgroup_entry(const struct cgroup *cgroup)
+{
+	(void)cgroup;
+	return -1;
+}
+
+bool cgroup_kill(const struct cgroup *cgroup)
+{
+	(void)cgroup;
+	return false;
+}
+
+bool cgroup_is_empty(const struct cgroup *cgroup)
+{
+	(void)cgroup;
+	return true;
+}
+
+uint32_t cgroup_count(const struct cgroup *cgroup)
+{
+	(void)cgroup;
+	return 0;
+}

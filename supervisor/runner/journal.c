@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/runner/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+#include "proto/report.h"
+#include "supervisor/platform.h"
+
+#define DISK_AGAIN_MS 1000
+
+static void file_name(const struct run *run, const char *suffix, char path[PATH_BYTES_MAX * 2])
+{
+	snprintf(path, PATH_BYTES_MAX * 2, "%.*s/%.*s%s", TEXT_ARGS(run->plan.runs_dir),
+		TEXT_ARGS(run->plan.run), suffix);
+}
+
+/* False: the supervisor is gone or does not read. */
+static bool report(struct run *run, const struct report *report)
+{
+	struct bytes bytes;
+	bytes_init(&bytes, FRAME_BYTES_MAX + FRAME_HEAD_BYTES);
+	bool done = run->report >= 0 && report_encode(report, &bytes) == 0 &&
+		    write(run->report, bytes.data, bytes.size) == (ssize_t)bytes.size;
+	bytes_finish(&bytes);
+	return done;
+}
+
+static int open_record(struct run *run)
+{
+	char path[PATH_BYTES_MAX * 2];
+	file_name(run, ".run", path);
+	run->record_fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (run->record_fd < 0 || flock(run->record_fd, LOCK_EX | LOCK_NB) < 0 ||
+		record_read(run->record_fd, &run->record) < 0) {
+		log_error("%s: %s", path, strerror(errno));
+		return -1;
+	}
+	/* Another runner may have had it before: what has started is never run again. */
+	if (run->record.state != RECORD_WAITING || run->record.is_foreign) {
+		log_error("%s: it does not wait to be started", path);
+		return -1;
+	}
+	return 0;
+}
+
+static int write_started(struct run *run)
+{
+	char boot[BOOT_ID_BYTES];
+	platform_boot_id(boot);
+	struct record_frame frame = {.type = RECORD_STARTED,
+		.started = {.pid = (uint64_t)getpid(),
+			.start_ticks = platform_start_ticks(getpid()),
+			.boot = text_of(boot),
+			.cgroup = text_of(run->cgroup.path),
+			.wall_ms = wall_ms(wall_now()),
+			.deadline_ms = run->plan.deadline_ms}};
+	if (record_append(run->record_fd, &run->record, &frame) < 0 ||
+		fd_sync(run->record_fd) < 0) {
+		log_error("the record of %.*s does not take its start: %s",
+			TEXT_ARGS(run->plan.run), strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static void open_files(struct run *run)
+{
+	char path[PATH_BYTES_MAX * 2];
+	file_name(run, ".out", path);
+	sink_init(&run->sink,
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+	if (run->sink.fd < 0)
+		log_warn("%s: %s: the output is lost", path, strerror(errno));
+	file_name(run, ".ctl", path);
+	unlink(path);
+	/* Both ways, so that it never ends and never keeps anybody waiting. */
+	if (mkfifo(path, 0600) == 0)
+		run->control = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (run->control < 0)
+		log_warn("%s: %s: it cannot be cancelled", path, strerror(errno));
+}
+
+int journal_open(struct run *run)
+{
+	if (open_record(run) < 0)
+		return -1;
+	cgroup_create(&run->cgroup, run->plan.run);
+	open_files(run);
+	if (write_started(run) < 0) {
+		cgroup_destroy(&run->cgroup);
+		return -1;
+	}
+	report(run, &(struct report){.type = REPORT_STARTED,
+			    .started = {.pid = (uint64_t)getpid(),
+				    .cgroup = text_of(run->cgroup.path)}});
+	return 0;
+}
+
+static bool keep_result(struct run *run)
+{
+	struct record_frame frame = {.type = RECORD_RESULT,
+		.result = {.outcome = run->outcome,
+			.code = run->code,
+			.reason = text_of(run->reason),
+			.summary = text_of(run->summary),
+			.wall_ms = wall_ms(wall_now()),
+			.took_ms = run_ms(run),
+			.method = text_of(run->method),
+			.ended_count = run->ended_count,
+			.ended_ms = run->ended_ms,
+			.left_count = run->left_count,
+			.left = text_of(run->left),
+			.output_bytes = run->sink.bytes,
+			.output_dropped = run->sink.dropped}};
+	if (run->record.state != RECORD_FINISHED &&
+		record_append(run->record_fd, &run->record, &frame) < 0)
+		return false;
+	return fd_sync(run->record_fd) == 0;
+}
+
+void journal_close(struct run *run)
+{
+	char path[PATH_BYTES_MAX * 2];
+	bool is_kept, is_told = false;
+	sink_end(&run->sink, run_ms(run));
+	for (;;) {
+		is_kept = keep_result(run);
+		struct report result = {.type = REPORT_RESULT,
+			.result = {.outcome = run->outcome,
+				.code = run->code,
+				.reason = text_of(run->reason),
+				.summary = text_of(run->summary),
+				.kept = is_kept}};
+		is_told = is_told || report(run, &result);
+		if (is_kept || is_told)
+			break;
+		log_error("the disk does not take the result and nobody else is there: %s",
+			strerror(errno));
+		poll(NULL, 0, DISK_AGAIN_MS);
+	}
+	file_name(run, ".ctl", path);
+	unlink(path);
+	cgroup_destroy(&run->cgroup);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * One command's life in the runner. It answers to its record, its FIFO and its deadline and to
+ * nobody else: who started it may be gone.
+ */
+#pragma once
+
+#include "proto/base/time.h"
+#include "proto/plan.h"
+#include "proto/record.h"
+#include "supervisor/runner/cgroup.h"
+#include "supervisor/runner/sink.h"
+#include "supervisor/runner/steps.h"
+#include "supervisor/runner/tree.h"
+
+/* Why the tree is being ended before its time. */
+enum run_asked {
+	ASKED_NOTHING,
+	ASKED_CANCEL,
+	ASKED_KILL,
+	ASKED_INTERRUPT
+};
+
+struct run {
+	struct plan_command plan;
+	int report;  /* to the supervisor; may be gone at any time */
+	int signals; /* the reading end of the signal pipe */
+	int control; /* the FIFO; -1: none */
+	int record_fd;
+	struct record record;
+	struct sink sink;
+	struct cgroup cgroup;
+	struct steps steps;
+	struct tree tree;
+	struct mono started, deadline;
+	enum run_asked asked;
+	int output, error; /* of the step that runs; -1: closed */
+	/* The outcome as it takes shape. */
+	enum outcome outcome;
+	int64_t code;
+	char reason[REASON_BYTES_MAX + 1];
+	char summary[SHORT_TEXT_BYTES_MAX + 1];
+	bool is_outcome_fixed; /* what comes now only cleans up */
+	const char *stage;
+	uint32_t step_count, test_count, test_passed;
+	/* The proof. */
+	uint32_t ended_count;
+	uint64_t ended_ms;
+	const char *method;
+	uint32_t left_count;
+	char left[REASON_BYTES_MAX + 1];
+};
+
+/* Runs the plan's steps and fills in the outcome. Whatever it started is ended when it returns, or
+ * is counted in left_count. */
+void run_steps(struct run *run);
+/* Milliseconds since the run began. */
+uint64_t run_ms(const struct run *run);
+/* Waits at most ms for something to happen and takes it in: output, signals, the FIFO. */
+void run_attend(struct run *run, uint64_t ms);
+/* Ends every process of the run: TERM and grace_ms first when polite, then KILL. */
+void run_end_tree(struct run *run, bool polite, uint64_t grace_ms);

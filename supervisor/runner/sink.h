@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * Where a run's output goes: frames appended to <run>.out, at most OUTPUT_BYTES_MAX, then only the
+ * newest OUTPUT_TAIL_BYTES in memory, written at the end. A disk that does not take it loses
+ * output, which is counted; it never holds up the command.
+ */
+#pragma once
+
+#include "proto/output.h"
+
+struct sink {
+	int fd;           /* owned; -1: everything is dropped */
+	uint64_t offset;  /* in the file */
+	uint64_t bytes;   /* of output that came */
+	uint64_t dropped; /* and is not kept */
+	uint64_t skipped; /* of these, not said in the file yet */
+	uint8_t *tail;    /* a ring; owned; NULL until it is needed */
+	uint64_t tail_bytes;
+	char last_line[REASON_BYTES_MAX +
+		       1];               /* the newest line of standard error that says something */
+	char line[REASON_BYTES_MAX + 1]; /* the one that is being written */
+	uint32_t line_size;
+};
+
+void sink_init(struct sink *sink, int fd);
+/* Takes a piece. ms since the run began. */
+void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *data, uint32_t size);
+/* Writes what is left; nothing more may be taken. */
+void sink_end(struct sink *sink, uint64_t ms);
+void sink_finish(struct sink *sink);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* The control socket and nfctl, with honest and with hostile clients. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/system/world.h"
+
+static struct world world;
+
+static void finish(void)
+{
+	world_close(&world);
+}
+
+TestSuite(control, .fini = finish, .timeout = 60);
+
+static void begin(void)
+{
+	world_open(&world, NULL);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
+}
+
+static int connect_client(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/run/control.sock", world.folder);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static uint32_t descriptors_of(pid_t pid)
+{
+	char path[64];
+	uint32_t count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *folder = opendir(path);
+	while (folder && readdir(folder))
+		count++;
+	if (folder)
+		closedir(folder);
+	return count;
+}
+
+static bool answers(struct world *unused, void *data)
+{
+	(void)data;
+	json_t *status = world_status(unused);
+	json_decref(status);
+	return status != NULL;
+}
+
+Test(control, s27_a_thousand_silent_clients_do_not_keep_an_honest_one_out)
+{
+	static int clients[1000];
+	begin();
+	uint32_t before = descriptors_of(world.agent);
+	for (int i = 0; i < 1000; i++)
+		clients[i] = connect_client();
+	cr_assert(lt(u32, descriptors_of(world.agent), before + 17));
+	/* The same user's places are taken by its own silent clients for two seconds at most. */
+	cr_assert(world_until(&world, 3500, answers, NULL));
+	for (int i = 0; i < 1000; i++) {
+		if (clients[i] >= 0)
+			close(clients[i]);
+	}
+	uint64_t start = world_ms();
+	cr_assert(world_until(&world, 3500, answers, NULL));
+	cr_assert(lt(u64, world_ms() - start, 3500));
+}
+
+Test(control, s27_a_flood_of_bytes_is_not_stored)
+{
+	static char bytes[65536];
+	begin();
+	int client = connect_client();
+	cr_assert(ge(int, client, 0));
+	memset(bytes, 0x7f, sizeof(bytes));
+	uint64_t sent = 0, end = world_ms() + 3000;
+	/* A length over the maximum ends the connection at its first frame. */
+	while (world_ms() < end) {
+		ssize_t done = send(client, bytes, sizeof(bytes), MSG_NOSIGNAL);
+		if (done > 0)
+			sent += (uint64_t)done;
+		else if (errno != EAGAIN)
+			break;
+	}
+	cr_assert(lt(u64, sent, 4 * 1024 * 1024));
+	close(client);
+	cr_assert(answers(&world, NULL));
+}
+
+Test(control, s27_another_user_may_look_but_not_touch)
+{
+	char command[WORLD_TEXT_BYTES * 2];
+	if (geteuid() != 0)
+		cr_skip_test("skipped: another user needs root");
+	begin();
+	snprintf(command, sizeof(command),
+		"chmod 755 %s && cp $NIXFLEET_BUILD/supervisor/nfctl/nfctl %s/nfctl", world.folder,
+		world.folder);
+	cr_assert(eq(int, system(command), 0));
+	snprintf(command, sizeof(command),
+		"setpriv --reuid 65534 --regid 65534 --clear-groups %s/nfctl --socket "
+		"%s/run/control.sock "
+		"status > /dev/null",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	snprintf(command, sizeof(command),
+		"setpriv --reuid 65534 --regid 65534 --clear-groups %s/nfctl --socket "
+		"%s/run/control.sock "
+		"run pull 2>&1 | grep -q 'not allowed'",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+}
+
+Test(control, run_waits_and_exits_with_the_commands_code)
+{
+	char *output;
+	world_open(&world, NULL);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho hello from the build\nexit 5\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	cr_assert(eq(int, world_nfctl(&world, "run switch --wait", &output), 5), "%s", output);
+	cr_assert(strstr(output, "hello from the build") != NULL, "%s", output);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "logs", &output), 0));
+	cr_assert(strstr(output, "hello from the build") != NULL, "%s", output);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "run dance", &output), 2));
+	cr_assert(strstr(output, "Unknown command: dance") != NULL, "%s", output);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "logs no-such-run", &output), 2));
+	free(output);
+}
+
+Test(control, an_operation_of_the_hosts_own_runs_and_one_others_can_write_does_not)
+{
+	char *output, path[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/ops.d", world.folder);
+	mkdir(path, 0755);
+	world_file(&world, "ops.d/greet", "#!/bin/sh\necho greetings\n", 0755);
+	world_file(&world, "ops.d/open", "#!/bin/sh\necho never\n", 0777);
+	world_file(&world, "ops.d/pull", "#!/bin/sh\necho never\n", 0755);
+	world_set(&world, "NIXFLEET_OPS_DIR", "%s", path);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	cr_assert(eq(int, world_nfctl(&world, "run greet --wait", &output), 0), "%s", output);
+	cr_assert(strstr(output, "greetings") != NULL, "%s", output);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "run open --wait", &output), 2), "%s", output);
+	free(output);
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "ops.d/open is not used: others can write to it") != NULL, "%s", log);
+	cr_assert(strstr(log, "ops.d/pull is not used: a command of the agent's own") != NULL);
+	free(log);
+}
+
+Test(control, usage_is_64_with_a_hint_and_help_is_0)
+{
+	char *output;
+	world_open(&world, NULL);
+	cr_assert(eq(int, world_nfctl(&world, "status", &output), 3));
+	cr_assert(strstr(output, "the agent is not running") != NULL, "%s", output);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "status --loud", &output), 64));
+	cr_assert(strstr(output, "see nfctl --help") != NULL);
+	free(output);
+	cr_assert(eq(int, world_nfctl(&world, "--help", &output), 0));
+	cr_assert(strstr(output, "usage: nfctl") != NULL);
+	free(output);
+}
+
+Test(control, s28_foreign_and_torn_records_are_set_aside_by_name)
+{
+	char path[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/state/runs", world.folder);
+	chmod(world.folder, 0700);
+	snprintf(path, sizeof(path), "%s/state", world.folder);
+	chmod(path, 0700);
+	snprintf(path, sizeof(path), "%s/state/runs", world.folder);
+	cr_assert(eq(int, mkdir(path, 0700), 0));
+	world_file(&world, "state/runs/20260101T000000Z-pull-0001.run", "garbage", 0600);
+	world_file(&world, "state/runs/20260101T000000Z-pull-0002.run", "", 0600);
+	world_file(&world, "state/runs/notes.txt", "mine", 0600);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	char *output;
+	cr_assert(eq(int, world_nfctl(&world, "run pull --wait", &output) != 3, 1));
+	free(output);
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "20260101T000000Z-pull-0001") != NULL, "%s", log);
+	free(log);
+	snprintf(path, sizeof(path), "%s/state/runs/notes.txt", world.folder);
+	cr_assert(eq(int, access(path, F_OK), 0));
+}
