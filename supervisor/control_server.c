@@ -75,7 +75,7 @@ static void say(struct client *client, const struct control *control)
 	if (control_encode(control, channel_out(&client->channel)) == 0)
 		return;
 	log_debug("a control client does not read its answer");
-	client->due = (struct mono){ 0 };
+	client->due = (struct mono){0};
 }
 
 static void refuse(struct client *client, const char *reason)
