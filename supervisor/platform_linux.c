@@ -66,7 +66,7 @@ bool platform_route_read(int fd)
 		if (got < 0)
 			return arrival || errno == ENOBUFS;
 		unsigned left = (unsigned)got;
-		for (const struct nlmsghdr *head = (const void *)buffer; NLMSG_OK(head, left);
+		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, left);
 			head = NLMSG_NEXT(head, left))
 			arrival = arrival || is_arrival(head);
 	}

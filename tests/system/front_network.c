@@ -24,7 +24,7 @@ static int new_namespace(void)
 
 static void run(const char *command)
 {
-	char line[WORLD_TEXT_BYTES];
+	char line[WORLD_TEXT_BYTES + 64];
 	snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; %s >/dev/null 2>&1", command);
 	if (system(line) != 0)
 		cr_skip_test("skipped: not possible here: %s", command);
