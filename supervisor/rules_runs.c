@@ -139,7 +139,7 @@ static enum rules_act wanted_act(const struct rules_run *run)
 
 static void store_later(struct rules *rules, struct rules_run *run)
 {
-	uint64_t pause = UINT64_C(RETRY_FIRST_MS) << (run->tries < 5 ? run->tries : 5u);
+	uint64_t pause = (uint64_t)RETRY_FIRST_MS << (run->tries < 5 ? run->tries : 5u);
 	run->tries++;
 	run->retry = mono_after(rules->now, pause < RETRY_LAST_MS ? pause : RETRY_LAST_MS);
 }
