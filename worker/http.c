@@ -296,6 +296,7 @@ void http_hurry(struct http *http, uint64_t id)
 	curl_easy_getinfo(http->easy, CURLINFO_PRETRANSFER_TIME_T, &sending_us);
 	if (sending_us > 0)
 		return;
+	http->lookup_hangs = true; /* perhaps: then its thread is counted */
 	curl_multi_remove_handle(http->multi, http->easy);
 	end_with(http, "the network changed while connecting");
 }
