@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +15,13 @@
 #include "proto/base/log.h"
 #include "proto/control.h"
 #include "supervisor/control_server.h"
+#include "supervisor/operators.h"
 #include "supervisor/platform.h"
 #include "supervisor/status.h"
 #include "supervisor/store_child.h"
 
 #define CONTROL_BACKLOG 32
 #define CONTROL_GROUP   "nixfleet"
-#define OPERATORS_MAX   64
 /* A client gets this long to take its answer; then its place is somebody else's. */
 #define CONTROL_IDLE_MS 60000
 
@@ -45,10 +43,7 @@ struct control_server {
 	struct event *acceptable;
 	struct client clients[CONTROL_CLIENTS_MAX];
 	uint64_t last_id;
-	bool has_group;
-	gid_t group;
-	uid_t operators[OPERATORS_MAX]; /* members of CONTROL_GROUP */
-	uint32_t operator_count;
+	struct operators operators; /* members of CONTROL_GROUP */
 };
 
 static void client_drop(struct client *client)
@@ -328,30 +323,9 @@ static void on_client(evutil_socket_t fd, short what, void *data)
 		client_drop(client);
 }
 
-/* Once, at start: a name service that hangs must not hang the loop. */
-static void read_operators(struct control_server *server)
-{
-	const struct group *group = getgrnam(CONTROL_GROUP);
-	if (!group)
-		return;
-	server->has_group = true;
-	server->group = group->gr_gid;
-	for (char **member = group->gr_mem; *member; member++) {
-		const struct passwd *account = getpwnam(*member);
-		if (account && server->operator_count < OPERATORS_MAX)
-			server->operators[server->operator_count++] = account->pw_uid;
-	}
-}
-
 static bool is_operator(const struct control_server *server, uid_t user, gid_t group)
 {
-	if (user == 0 || user == geteuid() || (server->has_group && group == server->group))
-		return true;
-	for (uint32_t i = 0; i < server->operator_count; i++) {
-		if (server->operators[i] == user)
-			return true;
-	}
-	return false;
+	return user == 0 || user == geteuid() || operators_include(&server->operators, user, group);
 }
 
 /* The silent client of this user (or of anybody, when all places are taken) that came first: its
@@ -478,7 +452,7 @@ struct control_server *control_create(struct shell *shell, const char **call)
 		errno = kept;
 		return NULL;
 	}
-	read_operators(server);
+	operators_read(&server->operators, CONTROL_GROUP);
 	server->acceptable = event_new(
 		shell->base, server->fd, EV_READ | EV_PERSIST, on_accept, server);
 	check(server->acceptable != NULL);

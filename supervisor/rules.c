@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/rules.h"
 
-#include <string.h>
-
 #include "proto/base/check.h"
 #include "supervisor/rules_parts.h"
 
@@ -52,14 +50,11 @@ uint64_t rules_random(struct rules *rules, uint64_t bound)
 
 void rules_init(struct rules *rules)
 {
-	memset(rules, 0, sizeof(*rules));
 	rules->leave_run = RULES_NO_RUN;
 	rules->leave_due = rules->stop_due = rules->scan_retry = rules->retain_next = MONO_NEVER;
 	rules->token.retry = MONO_NEVER;
 	rules->gate.next = MONO_NEVER;
 	rules->worker.due = rules->worker.ping_next = MONO_NEVER;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
-		rules->runs[i].retry = MONO_NEVER;
 }
 
 bool rules_add_host_op(struct rules *rules, struct text name)

@@ -329,6 +329,7 @@ struct rules_actions {
 	uint32_t count;
 };
 
+/* rules is zeroed memory: the places of runs that were never used are not even touched. */
 void rules_init(struct rules *rules);
 /* A command of the host's own, before EVENT_START. False when there are too many. */
 bool rules_add_host_op(struct rules *rules, struct text name);

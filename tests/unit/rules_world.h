@@ -29,6 +29,7 @@ static inline void world_step(struct world *world, struct rules_event event)
 
 static inline void world_start(struct world *world, enum protocol protocol)
 {
+	memset(&world->rules, 0, sizeof(world->rules));
 	world->ms = 1000;
 	rules_init(&world->rules);
 	struct rules_event event = world_event(world, EVENT_START);
