@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -505,6 +506,22 @@ Test(worker, a_pause_the_server_asks_for_is_kept)
 	network();
 	rig_expect_request(&rig, "register");
 	cr_assert(ge(u64, rig_ms() - start, 2900));
+}
+
+Test(worker, a_pause_may_be_a_date)
+{
+	char header[128];
+	char date[64];
+	struct tm parts;
+	time_t later = time(NULL) + 4;
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&later, &parts));
+	snprintf(header, sizeof(header), "Retry-After: %s\r\n", date);
+	rig_start_open(&rig);
+	rig_expect_request(&rig, "register");
+	uint64_t start = rig_ms();
+	rig_answer(&rig, 503, header, "");
+	rig_expect_request(&rig, "register");
+	cr_assert(ge(u64, rig_ms() - start, 1900));
 }
 
 Test(worker, a_dashboard_that_is_away_is_tried_without_a_storm)
