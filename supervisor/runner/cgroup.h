@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/limits.h"
@@ -21,8 +22,9 @@ struct cgroup {
 bool cgroup_create(struct cgroup *cgroup, struct text name);
 /* Removes it; it must be empty. */
 void cgroup_destroy(struct cgroup *cgroup);
-/* cgroup.procs for writing, or -1. The caller closes it. */
-int cgroup_entry(const struct cgroup *cgroup);
+/* fork(2) with the child in the cgroup from its first moment. Where the kernel cannot do that the
+ * child moves itself, which takes it some 20 ms. */
+pid_t cgroup_fork(const struct cgroup *cgroup);
 /* SIGKILL to all members at once. False: it could not be asked for. */
 bool cgroup_kill(const struct cgroup *cgroup);
 bool cgroup_is_empty(const struct cgroup *cgroup);

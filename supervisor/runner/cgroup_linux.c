@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -94,10 +97,32 @@ void cgroup_destroy(struct cgroup *cgroup)
 	cgroup->path[0] = '\0';
 }
 
-int cgroup_entry(const struct cgroup *cgroup)
+/* This process has one thread, so the plain system call leaves nothing of libc's behind. */
+static pid_t fork_into(int folder)
 {
-	return cgroup->folder < 0 ? -1
-				  : openat(cgroup->folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)folder};
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static void move_self(const struct cgroup *cgroup)
+{
+	own_fd fd = openat(cgroup->folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!write(fd, "0", 1); /* without it the tree is followed by its parents */
+}
+
+pid_t cgroup_fork(const struct cgroup *cgroup)
+{
+	pid_t pid = -1;
+	if (cgroup->folder >= 0)
+		pid = fork_into(cgroup->folder);
+	if (pid >= 0)
+		return pid;
+	pid = fork();
+	if (pid == 0 && cgroup->folder >= 0)
+		move_self(cgroup);
+	return pid;
 }
 
 bool cgroup_kill(const struct cgroup *cgroup)

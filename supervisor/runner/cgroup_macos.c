@@ -2,6 +2,8 @@
 /* macOS has no cgroups. */
 #include "supervisor/runner/cgroup.h"
 
+#include <unistd.h>
+
 bool cgroup_create(struct cgroup *cgroup, struct text name)
 {
 	(void)name;
@@ -14,10 +16,10 @@ void cgroup_destroy(struct cgroup *cgroup)
 	(void)cgroup;
 }
 
-int cgroup_entry(const struct cgroup *cgroup)
+pid_t cgroup_fork(const struct cgroup *cgroup)
 {
 	(void)cgroup;
-	return -1;
+	return fork();
 }
 
 bool cgroup_kill(const struct cgroup *cgroup)

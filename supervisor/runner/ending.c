@@ -10,7 +10,8 @@
 
 #include "supervisor/runner/run.h"
 
-#define LOOK_MS 5
+#define LOOK_MS      5
+#define ASK_AGAIN_MS 50
 
 /* Empty: as a subreaper this process has no child when there is no descendant any more. */
 static bool is_empty(void)
@@ -24,11 +25,33 @@ static bool is_empty(void)
 	}
 }
 
-static void wait_until_empty(struct run *run, struct mono until, bool may_hurry)
+static bool is_hurried(const struct run *run)
 {
-	while (!is_empty() && !mono_reached(mono_now(), until) &&
-		!(may_hurry && run->asked >= ASKED_KILL && run->asked != ASKED_INTERRUPT))
+	return run->asked == ASKED_KILL;
+}
+
+/* TERM to all, and to who is born meanwhile: a shell that forks while it is being ended leaves
+ * children that nobody told. CONT, because what is stopped hears nothing else. */
+static void ask_to_end(struct run *run)
+{
+	if (!tree_list(&run->tree))
+		run->tree.count = 0;
+	tree_signal(&run->tree, &run->told, SIGTERM);
+	run->ended_count += tree_signal(&run->tree, &run->told, SIGCONT);
+	run->told = run->tree;
+}
+
+static void wait_politely(struct run *run, struct mono until)
+{
+	struct mono next = {0};
+	for (struct mono now = mono_now();
+		!is_empty() && !mono_reached(now, until) && !is_hurried(run); now = mono_now()) {
+		if (mono_reached(now, next)) {
+			ask_to_end(run);
+			next = mono_after(mono_now(), ASK_AGAIN_MS);
+		}
 		run_attend(run, LOOK_MS);
+	}
 }
 
 static void describe_left(struct run *run)
@@ -56,8 +79,8 @@ static void kill_all(struct run *run)
 			run->method = "cgroup";
 		/* Also without a cgroup, and for what left it. */
 		if (tree_list(&run->tree))
-			tree_signal(&run->tree, SIGKILL);
-		wait_until_empty(run, mono_after(mono_now(), LOOK_MS), false);
+			tree_signal(&run->tree, NULL, SIGKILL);
+		run_attend(run, LOOK_MS);
 	}
 }
 
@@ -67,14 +90,11 @@ void run_end_tree(struct run *run, bool polite, uint64_t grace_ms)
 	if (is_empty())
 		return;
 	run->method = "signals";
-	if (!tree_list(&run->tree))
-		run->tree.count = 0;
-	run->ended_count += run->tree.count;
-	if (polite) {
-		tree_signal(&run->tree, SIGTERM);
-		tree_signal(&run->tree, SIGCONT); /* what is stopped hears nothing else */
-		wait_until_empty(run, mono_after(start, grace_ms), true);
-	}
+	run->told.count = 0;
+	if (polite)
+		wait_politely(run, mono_after(start, grace_ms));
+	else if (tree_list(&run->tree))
+		run->ended_count += run->tree.count;
 	kill_all(run);
 	if (!is_empty() && tree_list(&run->tree) && run->tree.count > 0)
 		describe_left(run);

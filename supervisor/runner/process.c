@@ -37,10 +37,8 @@ static void enter_folder(const struct step *step, const struct plan_command *pla
 }
 
 _Noreturn static void become(
-	const struct step *step, const struct plan_command *plan, int cgroup, int output, int error)
+	const struct step *step, const struct plan_command *plan, int output, int error)
 {
-	if (cgroup >= 0)
-		(void)!write(cgroup, "0", 1); /* without it the tree is followed by its parents */
 	setpgid(0, 0);
 	default_signals();
 	umask(022);
@@ -78,16 +76,16 @@ static int make_pipe(int ends[2])
 }
 
 int process_start(struct process *process, const struct step *step, const struct plan_command *plan,
-	int cgroup, char *reason)
+	const struct cgroup *cgroup, char *reason)
 {
 	int output[2] = {-1, -1}, error[2] = {-1, -1};
 	*process = (struct process){.pid = -1, .output = -1, .error = -1};
 	const char *call = "pipe";
 	if (make_pipe(output) == 0 && make_pipe(error) == 0) {
 		call = "fork";
-		process->pid = fork();
+		process->pid = cgroup_fork(cgroup);
 		if (process->pid == 0)
-			become(step, plan, cgroup, output[1], error[1]);
+			become(step, plan, output[1], error[1]);
 	}
 	int kept = errno;
 	fd_drop(&output[1]);

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "supervisor/runner/cgroup.h"
 #include "supervisor/runner/steps.h"
 
 struct process {
@@ -13,7 +14,7 @@ struct process {
 	int error;
 };
 
-/* cgroup: the descriptor of the run's cgroup.procs, -1: none. 0, or -1 with a sentence in reason. A
+/* 0, or -1 with a sentence in reason. A
  * program that cannot be executed is an exit with 127 after a line on its standard error. */
 int process_start(struct process *process, const struct step *step, const struct plan_command *plan,
-	int cgroup, char *reason);
+	const struct cgroup *cgroup, char *reason);

@@ -135,9 +135,8 @@ static struct ended watch(struct run *run, pid_t main)
 static bool run_step(struct run *run, const struct step *step, struct ended *ended)
 {
 	struct process process;
-	own_fd cgroup = cgroup_entry(&run->cgroup);
 	run->sink.last_line[0] = '\0';
-	if (process_start(&process, step, &run->plan, cgroup, run->reason) < 0)
+	if (process_start(&process, step, &run->plan, &run->cgroup, run->reason) < 0)
 		return false;
 	run->output = process.output;
 	run->error = process.error;

@@ -31,7 +31,7 @@ struct run {
 	struct sink sink;
 	struct cgroup cgroup;
 	struct steps steps;
-	struct tree tree;
+	struct tree tree, told; /* told: who was sent TERM */
 	struct mono started, deadline;
 	enum run_asked asked;
 	int output, error; /* of the step that runs; -1: closed */

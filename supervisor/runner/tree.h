@@ -24,7 +24,8 @@ struct tree {
 	uint32_t count;
 };
 
-/* Fills in the living descendants of this process. False where the kernel does not tell. */
+/* Fills in the living descendants of this process, by pid. False where the kernel does not tell. */
 bool tree_list(struct tree *tree);
-/* Sends a signal to each; how many it reached. */
-uint32_t tree_signal(const struct tree *tree, int number);
+/* Sends a signal to each that is not in told (NULL: to all); how many it reached. Both lists are by
+ * pid, as tree_list makes them. */
+uint32_t tree_signal(const struct tree *tree, const struct tree *told, int number);

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,15 +125,4 @@ bool tree_list(struct tree *tree)
 	free(table.entries);
 	closedir(proc);
 	return true;
-}
-
-uint32_t tree_signal(const struct tree *tree, int number)
-{
-	uint32_t reached = 0;
-	for (uint32_t i = 0; i < tree->count; i++) {
-		pid_t pid = tree->members[i].pid;
-		if (pid > 1 && pid != getpid() && pid != getppid())
-			reached += kill(pid, number) == 0;
-	}
-	return reached;
 }

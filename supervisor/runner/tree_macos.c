@@ -3,8 +3,8 @@
 #include "supervisor/runner/tree.h"
 
 #include <libproc.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void add_children(struct tree *tree, pid_t parent)
@@ -21,22 +21,18 @@ static void add_children(struct tree *tree, pid_t parent)
 	}
 }
 
+static int by_pid(const void *a, const void *b)
+{
+	const struct tree_member *left = a, *right = b;
+	return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
 bool tree_list(struct tree *tree)
 {
 	tree->count = 0;
 	add_children(tree, getpid());
 	for (uint32_t i = 0; i < tree->count; i++)
 		add_children(tree, tree->members[i].pid);
+	qsort(tree->members, tree->count, sizeof(tree->members[0]), by_pid);
 	return true;
-}
-
-uint32_t tree_signal(const struct tree *tree, int number)
-{
-	uint32_t reached = 0;
-	for (uint32_t i = 0; i < tree->count; i++) {
-		pid_t pid = tree->members[i].pid;
-		if (pid > 1 && pid != getpid() && pid != getppid())
-			reached += kill(pid, number) == 0;
-	}
-	return reached;
 }
