@@ -199,6 +199,7 @@ struct rules {
 	struct mono scan_retry;
 	struct mono retain_next;
 	bool is_retaining;
+	bool is_saving_flight;
 	uint64_t sequence; /* the last one given */
 	bool is_stopping;
 	int exit_code;

@@ -80,7 +80,7 @@ bool runs_are_storing(const struct rules *rules)
 		if (rules->runs[i].is_storing)
 			return true;
 	}
-	return rules->token.is_storing;
+	return rules->token.is_storing || rules->is_saving_flight;
 }
 
 static uint32_t find_run(const struct rules *rules, struct text name)
@@ -707,7 +707,7 @@ void runs_stored(
 		rules->is_retaining = false;
 		rules->retain_next = mono_after(rules->now, RETAIN_EVERY_MS);
 		break;
-	case ACT_FLIGHT: break;
+	case ACT_FLIGHT: rules->is_saving_flight = false; break;
 	case ACT_ACCEPT:
 	case ACT_SETTLE:
 	case ACT_KEEP:

@@ -240,6 +240,9 @@ void worker_exited(
 	worker->pid = 0;
 	worker->ping_next = MONO_NEVER;
 	runs_worker_gone(rules);
+	if (!rules->is_saving_flight)
+		rules_emit_store(actions, ACT_FLIGHT, RULES_NO_RUN);
+	rules->is_saving_flight = true;
 	if (rules->is_stopping || rules->protocol == PROTOCOL_NONE) {
 		worker->state = WORKER_NONE;
 		worker->due = MONO_NEVER;

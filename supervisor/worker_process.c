@@ -211,6 +211,5 @@ void worker_process_exited(struct child *child, int status)
 	event.worker_exited.why = text_of(why);
 	if (!child->shell->rules.is_stopping)
 		log_warn("the worker ended: %s", why);
-	store_perform(child->shell, ACT_FLIGHT, RULES_NO_RUN, 0);
 	shell_turn(child->shell, &event);
 }

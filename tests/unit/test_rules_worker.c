@@ -122,6 +122,8 @@ Test(rules_worker, a_stop_is_asked_for_then_enforced)
 	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
 	cr_assert(eq(u64, wait_for(ACTION_WORKER_KILL), WORKER_STOP_MS));
 	world_worker_exits(&world);
+	cr_assert(world_stored(&world, ACT_FLIGHT) != NULL);
+	world_done(&world, ACT_FLIGHT, RULES_NO_RUN, 0);
 	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
 	cr_assert(eq(int, world.actions.list[0].exit.code, 0));
 	world_pass(&world, 600000);
