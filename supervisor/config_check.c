@@ -29,9 +29,10 @@ static int check_folder(const char *what, const char *path, const char *missing)
 	if (!*path)
 		return say(true, what, missing);
 	if (stat(path, &info) < 0) {
-		snprintf(detail, sizeof(detail), "%s: %s", path, strerror(errno));
-		/* What the agent makes by itself is no fault. */
-		return say(errno == ENOENT, what, detail);
+		bool is_made = errno == ENOENT; /* by the agent itself */
+		snprintf(detail, sizeof(detail), "%s%s%s", path, is_made ? " will be made" : ": ",
+			is_made ? "" : strerror(errno));
+		return say(is_made, what, detail);
 	}
 	snprintf(
 		detail, sizeof(detail), "%s%s", path, S_ISDIR(info.st_mode) ? "" : " is no folder");
