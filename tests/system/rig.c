@@ -94,16 +94,26 @@ _Noreturn static void become_worker(int channel, int flight)
 	_exit(127);
 }
 
-void rig_start(struct rig *rig)
+int rig_connect(struct rig *rig)
 {
 	int ends[2];
 	cr_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	cr_assert(fd_nonblocking(ends[0]) == 0);
+	channel_init(&rig->channel, ends[0]);
+	return ends[1];
+}
+
+void rig_start(struct rig *rig)
+{
+	rig_start_on(rig, rig_connect(rig));
+}
+
+void rig_start_on(struct rig *rig, int end)
+{
 	rig->worker = fork();
 	if (rig->worker == 0)
-		become_worker(ends[1], rig->flight);
-	close(ends[1]);
-	channel_init(&rig->channel, ends[0]);
+		become_worker(end, rig->flight);
+	close(end);
 	rig_say(rig, &(struct message){.type = MESSAGE_HELLO, .hello = rig->hello});
 }
 

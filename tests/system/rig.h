@@ -34,7 +34,11 @@ uint64_t rig_ms(void);
 
 /* Makes the folder and the listener; hello is filled and may be changed before rig_start. */
 void rig_open(struct rig *rig);
-/* Starts the worker and says hello. */
+/* Makes the channel, of which this process keeps one end; the other is the worker's. */
+int rig_connect(struct rig *rig);
+/* Starts the worker on its end, which is closed here, and says hello. */
+void rig_start_on(struct rig *rig, int end);
+/* Both. */
 void rig_start(struct rig *rig);
 /* Ends the worker by its pid, removes the folder. */
 void rig_close(struct rig *rig);

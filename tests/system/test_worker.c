@@ -363,19 +363,22 @@ Test(worker, the_channels_end_is_its_end)
 
 Test(worker, the_parents_end_is_its_end)
 {
-	/* This process holds the channel all along; only a parent in between dies. */
+	/* This process holds the channel all along, so its end cannot be what ends the worker; only
+	 * a parent in between dies. */
 	int pipe_ends[2];
+	int end = rig_connect(&rig);
 	cr_assert(eq(int, prctl(PR_SET_CHILD_SUBREAPER, 1), 0));
 	cr_assert(eq(int, pipe(pipe_ends), 0));
 	pid_t parent = fork();
 	if (parent == 0) {
-		rig_start(&rig);
+		rig_start_on(&rig, end);
 		rig_expect(&rig, MESSAGE_READY);
 		if (write(pipe_ends[1], &rig.worker, sizeof(rig.worker)) < 0)
 			_exit(1);
 		pause();
 		_exit(0);
 	}
+	close(end);
 	cr_assert(eq(sz, (size_t)read(pipe_ends[0], &rig.worker, sizeof(rig.worker)),
 		sizeof(rig.worker)));
 	kill(parent, SIGKILL);
