@@ -25,7 +25,8 @@ enum op_guard {
 	GUARD_NONE,
 	GUARD_PLAIN,            /* the repository is a person's checkout */
 	GUARD_ISOLATED,         /* it is the agent's own clone, */
-	GUARD_ISOLATED_MISSING, /* which is not there or no repository: it is made anew */
+	GUARD_ISOLATED_CORRUPT, /* of which only a part is there: it is thrown away, */
+	GUARD_ISOLATED_MISSING, /* which is not there: it is made */
 	GUARD_NIXOS_ROOT,
 	GUARD_NIXOS_USER,
 	GUARD_HOME_MANAGER,
@@ -57,7 +58,7 @@ struct op_step {
 	enum op_failure failure;
 	const char *recovery;  /* the stage to go on with after a failure */
 	const char *good_jump; /* the stage to go on with after success; NULL: the next */
-	const char *says;
+	const char *says;      /* the reason, instead of what a program wrote; of OP_FAIL too */
 	const char *argv[OP_ARGV_MAX];
 };
 

@@ -37,7 +37,7 @@ static void take_output(struct run *run, int *fd, enum stream stream)
 
 static void ask(struct run *run, enum run_asked asked)
 {
-	/* A kill outranks a polite cancel; an interrupt is the machine's and outranks both. */
+	/* Politeness may turn into haste, never back. */
 	if (asked > run->asked)
 		run->asked = asked;
 }

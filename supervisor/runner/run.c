@@ -13,6 +13,8 @@
 
 /* What a command leaves behind when it ended by itself gets this long to go. */
 #define LEFTOVER_GRACE_MS 500
+/* The machine goes down: TERM, KILL and the record must fit into ten seconds. */
+#define INTERRUPT_GRACE_MS 4000
 
 struct ended {
 	enum outcome outcome;
@@ -125,7 +127,9 @@ static struct ended watch(struct run *run, pid_t main)
 		if (!has_ended &&
 			(run->asked != ASKED_NOTHING || mono_reached(now, run->deadline))) {
 			struct ended ended = {asked_outcome(run->asked), 0};
-			run_end_tree(run, run->asked != ASKED_KILL, run->plan.grace_ms);
+			run_end_tree(run, run->asked != ASKED_KILL,
+				run->asked == ASKED_INTERRUPT ? INTERRUPT_GRACE_MS
+							      : run->plan.grace_ms);
 			return ended;
 		}
 		run_attend(run, mono_ms_until(now, mono_earlier(run->deadline, held)));
@@ -143,6 +147,7 @@ static bool run_step(struct run *run, const struct step *step, struct ended *end
 	*ended = watch(run, process.pid);
 	fd_drop(&run->output);
 	fd_drop(&run->error);
+	sink_end_line(&run->sink);
 	note(run, &(struct record_frame){.type = RECORD_ENDED,
 			  .ended = {.outcome = ended->outcome, .code = ended->code}});
 	return true;
@@ -168,7 +173,9 @@ static void explain(struct run *run, const struct step *step, struct ended ended
 			run->ended_ms);
 	switch (ended.outcome) {
 	case OUTCOME_EXITED:
-		if (ended.code == 127 && *last)
+		if (step->says && ended.code == 1)
+			snprintf(run->reason, sizeof(run->reason), "%s", step->says);
+		else if (ended.code == 127 && *last)
 			snprintf(run->reason, sizeof(run->reason), "%s", last);
 		else
 			snprintf(run->reason, sizeof(run->reason), "%.60s %s%s%.280s",

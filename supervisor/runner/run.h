@@ -13,7 +13,7 @@
 #include "supervisor/runner/steps.h"
 #include "supervisor/runner/tree.h"
 
-/* Why the tree is being ended before its time. */
+/* Why the tree is being ended before its time; a later one outranks those before it. */
 enum run_asked {
 	ASKED_NOTHING,
 	ASKED_CANCEL,

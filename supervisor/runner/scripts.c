@@ -61,6 +61,10 @@ int scripts_list(const struct plan_command *plan, char **names, uint32_t *count,
 	snprintf(path, sizeof(path), "%.*s/hosts/%.*s/tests", TEXT_ARGS(plan->repo),
 		TEXT_ARGS(plan->host));
 	*count = 0;
+	if (plan->repo.size == 0) {
+		snprintf(reason, REASON_BYTES_MAX + 1, "{repo} is not configured on this host");
+		return -1;
+	}
 	DIR *stream = opendir(path);
 	if (!stream && errno != ENOENT) {
 		snprintf(reason, REASON_BYTES_MAX + 1, "%.200s cannot be read: %s", path,

@@ -103,10 +103,14 @@ void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *d
 	}
 }
 
-void sink_end(struct sink *sink, uint64_t ms)
+void sink_end_line(struct sink *sink)
 {
 	if (sink->line_size > 0)
 		note_line(sink, "\n", 1);
+}
+
+void sink_end(struct sink *sink, uint64_t ms)
+{
 	uint64_t kept = sink->tail_bytes < OUTPUT_TAIL_BYTES ? sink->tail_bytes : OUTPUT_TAIL_BYTES;
 	sink->skipped += sink->tail_bytes - kept;
 	sink->dropped += sink->tail_bytes - kept;

@@ -25,6 +25,8 @@ struct sink {
 void sink_init(struct sink *sink, int fd);
 /* Takes a piece. ms since the run began. */
 void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *data, uint32_t size);
+/* A step's end: its last line counts though nothing ended it. */
+void sink_end_line(struct sink *sink);
 /* Writes what is left; nothing more may be taken. */
 void sink_end(struct sink *sink, uint64_t ms);
 void sink_finish(struct sink *sink);

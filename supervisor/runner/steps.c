@@ -32,6 +32,21 @@ static const struct text *placeholder_value(
 	return NULL;
 }
 
+/* The first placeholder in pattern that stands for nothing, or NULL. */
+static const char *find_empty(const struct plan_command *plan, const char *pattern)
+{
+	for (; (pattern = strchr(pattern, '{')); pattern++) {
+		size_t size;
+		const struct text *value = placeholder_value(plan, pattern, &size);
+		for (size_t i = 0; value && value->size == 0; i++) {
+			if (strncmp(pattern, placeholders[i].name, strlen(placeholders[i].name)) ==
+				0)
+				return placeholders[i].name;
+		}
+	}
+	return NULL;
+}
+
 /* One argument with its placeholders filled in. What is filled in is never looked at again, so a
  * value cannot bring a placeholder or a second argument with it. */
 static char *expand(const struct plan_command *plan, const char *pattern)
@@ -56,6 +71,14 @@ static char *expand(const struct plan_command *plan, const char *pattern)
 	return (char *)text.data;
 }
 
+/* A clone that broke off: git's folder without what makes it a repository. */
+static bool is_corrupt(const struct plan_command *plan)
+{
+	char path[PATH_BYTES_MAX + 16];
+	snprintf(path, sizeof(path), "%.*s/.git", TEXT_ARGS(plan->repo));
+	return access(path, F_OK) == 0;
+}
+
 static bool is_repository(const struct plan_command *plan)
 {
 	char path[PATH_BYTES_MAX + 16];
@@ -74,6 +97,8 @@ static bool guard_holds(const struct plan_command *plan, enum op_guard guard)
 	case GUARD_NONE: return true;
 	case GUARD_PLAIN: return plan->repo_url.size == 0;
 	case GUARD_ISOLATED: return plan->repo_url.size > 0;
+	case GUARD_ISOLATED_CORRUPT:
+		return plan->repo_url.size > 0 && !is_repository(plan) && is_corrupt(plan);
 	case GUARD_ISOLATED_MISSING: return plan->repo_url.size > 0 && !is_repository(plan);
 	case GUARD_NIXOS_ROOT: return has_manager(plan, "nixos", true);
 	case GUARD_NIXOS_USER: return has_manager(plan, "nixos", false);
@@ -162,8 +187,17 @@ static enum steps_verdict fill(
 	step->failure = row->failure;
 	step->recovery = row->recovery;
 	step->good_jump = row->good_jump;
+	step->says = row->says;
 	step->folder = NULL;
 	for (size_t i = 0; i < OP_ARGV_MAX && row->argv[i]; i++) {
+		/* git -C "" would be the working directory, whatever that is. */
+		const char *missing = find_empty(steps->plan, row->argv[i]);
+		if (missing) {
+			snprintf(reason, REASON_BYTES_MAX + 1, "%s is not configured on this host",
+				missing);
+			step_finish(step);
+			return STEPS_FAILED;
+		}
 		step->argv[i] = expand(steps->plan, row->argv[i]);
 		if (!step->argv[i])
 			return no_memory(reason);

@@ -20,6 +20,7 @@ struct step {
 	int program; /* a checked descriptor to execute instead of argv[0]; -1: none */
 	bool is_test;
 	const char *recovery, *good_jump;
+	const char *says; /* the reason when it fails; NULL: what it wrote itself */
 };
 
 struct steps {

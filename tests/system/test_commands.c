@@ -310,3 +310,36 @@ Test(commands, restart_is_reported_before_the_agent_leaves)
 	expect("status", "ok");
 	expect("comment", "restart");
 }
+
+/* A stub of nix that finds something new, a remote that somebody else pushed to, and a person's
+ * edit. */
+Test(commands, update_commits_the_lock_on_top_of_a_remote_that_moved_on_and_keeps_edits)
+{
+	char command[WORLD_TEXT_BYTES * 2];
+	world_open(&world, "");
+	world_stub(&world, "nix", "#!/bin/sh\nfor last; do :; done\ndate +%N > $last/flake.lock\n");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/switched\n");
+	static const char *const names[] = {
+		"GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"};
+	for (size_t i = 0; i < 4; i++)
+		world_set(&world, names[i], "toy@example.org");
+	snprintf(command, sizeof(command),
+		"exec >>%s/git.log 2>&1; cd %s && git clone -q remote.git other && cd other && "
+		"echo news > news && git add news && git -c user.name=t -c "
+		"user.email=t@example.org "
+		"commit -q -m second && git push -q; echo mine > ../repo/scratch",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "update");
+	expect_outcomes(1, 15000);
+	expect("comment", "update: done");
+	snprintf(command, sizeof(command),
+		"cd %s && test -e switched -a -e repo/scratch -a -e repo/news && "
+		"test \"$(git -C remote.git log -1 --format=%%s main)\" = 'flake.lock: update "
+		"nixfleet' && "
+		"test $(git -C remote.git rev-parse main) = $(git -C repo rev-parse HEAD)",
+		world.folder);
+	cr_assert(eq(int, system(command), 0));
+}

@@ -59,7 +59,6 @@ static const struct {
 } cases[] = {
 	{"pull", PROTOCOL_HTTP, "nixos", "", "git -C /nowhere/repo pull\n"},
 	{"pull", PROTOCOL_HTTP, "nixos", "https://git/x",
-		"rm -rf -- /nowhere/repo\n"
 		"git clone --branch main --single-branch -- https://git/x /nowhere/repo\n"
 		"git -C /nowhere/repo fetch origin main\n"
 		"git -C /nowhere/repo reset --hard origin/main\n"
@@ -96,6 +95,7 @@ Test(steps, an_unchanged_lock_goes_straight_to_the_switch)
 	struct plan_command command = plan("update", PROTOCOL_HTTP, "nixos");
 	list(&command, NULL, text, sizeof(text));
 	cr_assert(eq(str, text,
+		"git -C /nowhere/repo diff --quiet HEAD -- flake.lock\n"
 		"nix flake update nixfleet --flake /nowhere/repo\n"
 		"git -C /nowhere/repo diff --quiet -- flake.lock\n"
 		"nixos-rebuild switch --flake /nowhere/repo#h1\n"));
@@ -107,9 +107,18 @@ Test(steps, a_lock_that_cannot_be_made_is_undone_and_nothing_is_switched)
 	struct plan_command command = plan("update", PROTOCOL_HTTP, "nixos");
 	list(&command, "lock", text, sizeof(text));
 	cr_assert(eq(str, text,
+		"git -C /nowhere/repo diff --quiet HEAD -- flake.lock\n"
 		"nix flake update nixfleet --flake /nowhere/repo\n"
-		"git -C /nowhere/repo fetch\n"
-		"git -C /nowhere/repo reset --hard @{upstream}\n"));
+		"git -C /nowhere/repo checkout HEAD -- flake.lock\n"));
+}
+
+Test(steps, without_a_repository_nothing_is_run_in_whatever_folder_it_is)
+{
+	char text[4096];
+	struct plan_command command = plan("update", PROTOCOL_HTTP, "nixos");
+	command.repo = TEXT_NONE;
+	list(&command, NULL, text, sizeof(text));
+	cr_assert(eq(str, text, ""));
 }
 
 Test(steps, a_value_brings_no_placeholder_and_no_second_argument_with_it)
