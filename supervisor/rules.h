@@ -136,6 +136,7 @@ struct rules_run {
 	pid_t pid;
 	bool is_adopted; /* the runner is no child of ours: the record is asked how it is */
 	bool is_announced;
+	bool may_go_outside; /* an activation in a unit of its own is waited for */
 	bool is_killing;
 	uint8_t cancel; /* 0, 't' or 'k': to be said once the runner listens */
 	struct mono started;

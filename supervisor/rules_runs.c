@@ -323,6 +323,7 @@ static void take_record(struct rules_run *run, const struct record *record)
 	/* Restart and reboot have the same class whatever the protocol. */
 	op = ops_find(text_of(record->command), PROTOCOL_WEBSOCKET);
 	run->is_announced = op && op->class == OP_ANNOUNCED;
+	run->may_go_outside = op && op->outside_unit;
 }
 
 void runs_found(struct rules *rules, const struct rules_event *event)
@@ -513,6 +514,7 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	text_copy(text_of(reason), run->reason, sizeof(run->reason));
 	const struct op *op = ops_find(command, PROTOCOL_WEBSOCKET);
 	run->is_announced = op && op->class == OP_ANNOUNCED;
+	run->may_go_outside = op && op->outside_unit;
 	record_make_name(run->wall_ms, command, rules_random(rules, UINT64_C(1) << 16), run->name);
 	store(rules, index, ACT_ACCEPT, actions);
 }
@@ -738,20 +740,13 @@ void runs_start(struct rules *rules, struct rules_actions *actions)
 
 /* A runner that is still there long after its own limits hangs itself: it is killed, and the
  * settling child ends what it left. */
-static bool is_overdue(const struct rules *rules, const struct rules_run *run)
-{
-	return run->state == RUN_GOING && run->deadline_ms > 0 && !run->is_killing &&
-	       !run->is_adopted &&
-	       mono_ms_since(rules->now, run->started) >
-		       run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS;
-}
-
 static struct mono overdue_at(const struct rules_run *run)
 {
 	if (run->state != RUN_GOING || run->deadline_ms == 0 || run->is_killing || run->is_adopted)
 		return MONO_NEVER;
-	return mono_after(run->started,
-		run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS + 1);
+	return mono_after(run->started, run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS +
+						RUNNER_OVERDUE_MS +
+						(run->may_go_outside ? ACTIVATION_WAIT_MS : 0));
 }
 
 void runs_due(struct rules *rules, struct rules_actions *actions)
@@ -762,7 +757,7 @@ void runs_due(struct rules *rules, struct rules_actions *actions)
 			continue;
 		if (mono_reached(rules->now, run->retry) && !run->is_storing)
 			store(rules, i, wanted_act(run), actions);
-		if (is_overdue(rules, run)) {
+		if (mono_reached(rules->now, overdue_at(run))) {
 			run->is_killing = true;
 			rules_emit(actions, ACTION_RUNNER_KILL)->run = i;
 		}

@@ -67,8 +67,9 @@
 /* Commands. */
 #define COMMAND_GRACE_MS    10000
 #define TREE_EMPTY_MS       5000
-#define OUTPUT_HELD_MS      2000  /* the main process ended, a child still holds stdout */
-#define RUNNER_OVERDUE_MS   10000 /* beyond deadline, grace and tree: the supervisor acts */
+#define OUTPUT_HELD_MS      2000    /* the main process ended, a child still holds stdout */
+#define RUNNER_OVERDUE_MS   10000   /* beyond deadline, grace and tree: the supervisor acts */
+#define ACTIVATION_WAIT_MS  3600000 /* for a unit outside the tree, whatever the deadline was */
 #define RECORD_LOOK_MS      250
 #define SENT_EVERY_MS       1000
 #define ANNOUNCE_DELIVER_MS 10000

@@ -43,7 +43,9 @@ void outside_wait(struct run *run, const char *unit)
 	bool was_active = false;
 	if (!unit || access("/run/systemd/system", F_OK) != 0)
 		return;
-	while (ask(unit, answer) &&
+	struct mono until = mono_after(mono_now(), ACTIVATION_WAIT_MS);
+	while (run->asked != ASKED_INTERRUPT && !mono_reached(mono_now(), until) &&
+		ask(unit, answer) &&
 		(strstr(answer, "ActiveState=active") || strstr(answer, "ActiveState=activating") ||
 			strstr(answer, "ActiveState=deactivating"))) {
 		if (!was_active) {
@@ -57,6 +59,12 @@ void outside_wait(struct run *run, const char *unit)
 	}
 	if (!was_active)
 		return;
+	if (run->asked == ASKED_INTERRUPT || mono_reached(mono_now(), until)) {
+		run->outcome = run->asked == ASKED_INTERRUPT ? OUTCOME_INTERRUPTED
+							     : OUTCOME_TIMED_OUT;
+		snprintf(run->reason, sizeof(run->reason), "activation continues in %s", unit);
+		return;
+	}
 	const char *code = strstr(answer, "ExecMainStatus=");
 	bool is_good = strstr(answer, "Result=success") != NULL;
 	run->outcome = OUTCOME_EXITED;
