@@ -59,7 +59,8 @@ bool channel_receive(struct channel *channel)
 bool channel_next(struct channel *channel, struct text *payload)
 {
 	struct frame frame;
-	if (channel->state == CHANNEL_VIOLATED)
+	/* Before the first byte there is no buffer to point into. */
+	if (channel->state == CHANNEL_VIOLATED || channel->consumed == channel->in.size)
 		return false;
 	switch (frame_parse(channel->in.data + channel->consumed,
 		channel->in.size - channel->consumed, &frame)) {
