@@ -57,9 +57,14 @@ uint64_t status_health(const struct shell *shell, const char **why)
 		*why = shell->store_trouble;
 		return 1;
 	}
-	health = worker_health(rules, why);
-	if (health == 0)
-		health = gate_health(rules, why);
+	/* The worse of the two; a worker that starts behind a shut gate waits for the gate. */
+	const char *worker_why = "";
+	uint64_t worker = worker_health(rules, &worker_why);
+	health = gate_health(rules, why);
+	if (worker > health) {
+		health = worker;
+		*why = worker_why;
+	}
 	if (health == 0)
 		health = link_health(rules, why);
 	if (health == 0 && !rules->token.is_kept) {
