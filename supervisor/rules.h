@@ -155,7 +155,6 @@ struct rules_gate {
 	enum gate_state state;
 	bool is_probing;
 	bool is_stale; /* the network changed while a probe was under way */
-	bool is_warned;
 	struct mono since;
 	struct mono next;
 	char reason[REASON_BYTES_MAX + 1];

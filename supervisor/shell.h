@@ -42,8 +42,6 @@ struct child {
 	struct event *writable;
 	struct mono started;
 	uint64_t kill_after_ms; /* 0: never by itself */
-	bool is_slow;
-	bool is_exec_failed;
 	uint64_t epoch;   /* WORKER, LOOK */
 	uint64_t request; /* LOOK */
 	uint32_t run;     /* RUNNER, STORE */
