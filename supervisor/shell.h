@@ -42,9 +42,9 @@ struct child {
 	struct event *writable;
 	struct mono started;
 	uint64_t kill_after_ms; /* 0: never by itself */
-	uint64_t epoch;   /* WORKER, LOOK */
-	uint64_t request; /* LOOK */
-	uint32_t run;     /* RUNNER, STORE */
+	uint64_t epoch;         /* WORKER, LOOK */
+	uint64_t request;       /* LOOK */
+	uint32_t run;           /* RUNNER, STORE */
 	enum rules_act act;
 	bool is_answered;            /* STORE, LOOK: its last frame came */
 	char text[PROBE_TEXT_BYTES]; /* PROBE: its line; LOOK: the name */
