@@ -1,80 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The little dashboard keeps to its protocol, as TAP: check.py PATH-OF-NIXFLEET-DASHBOARD"""
-import http.client
 import json
-import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-PROGRAM = sys.argv[1]
-SHARED = "a-shared-token"
+from board import PROGRAM, SHARED, Dashboard, expect, finish
+
 RECORD = {"hostname": "Toy", "host_type": "nixos", "criticality": "high"}
-results = []
-
-
-def expect(what, got, wanted):
-    results.append(got == wanted)
-    print(f"{'ok' if got == wanted else 'not ok'} {len(results)} - {what}")
-    if got != wanted:
-        print(f"# got {got!r}, wanted {wanted!r}")
-
-
-class Dashboard:
-    def __init__(self, folder, *options):
-        self.log = pathlib.Path(folder, "requests.log")
-        port_file = pathlib.Path(folder, "port")
-        port_file.unlink(missing_ok=True)
-        self.process = subprocess.Popen([PROGRAM, "--listen", "127.0.0.1:0", "--token", SHARED, "--port-file",
-                                         str(port_file), "--log", str(self.log), *options], stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 20
-        while not port_file.exists() and time.monotonic() < until:
-            time.sleep(0.005)
-        self.port = int(port_file.read_text())
-        self.token = SHARED
-
-    def call(self, method, path, body=None, token=None, raw=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {"Authorization": f"Bearer {token or self.token}"} if token != "" else {}
-        connection.request(method, path, raw or (json.dumps(body) if body is not None else None), headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        self.token = token_of(text) or self.token
-        return answer.status, text, answer.headers
-
-    def code(self, *arguments, **named):
-        return self.call(*arguments, **named)[0]
-
-    def json(self, *arguments, **named):
-        return json.loads(self.call(*arguments, **named)[1])
-
-    def raw(self, path, size=None):
-        """All bytes until the other side closes, or the first so many."""
-        got = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as stream:
-            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\n\r\n".encode())
-            while not size or len(got) < size:
-                piece = stream.recv(65536)
-                if not piece:
-                    break
-                got += piece
-        return got
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait(20)
-
-
-def token_of(text):
-    try:
-        token = json.loads(text).get("agent_token")
-        return token if isinstance(token, str) else None
-    except (ValueError, AttributeError):
-        return None
 
 
 def judging(board):
@@ -144,6 +79,20 @@ def tokens(board):
     expect("which brings both", (first["command"], first["agent_token"] != old), ("switch", True))
 
 
+def others_pages(board):
+    code, _, headers = board.call("PUT", "/api/hosts/toy/command", {})
+    expect("a wrong method", (code, headers["Allow"]), (405, "POST"))
+    expect("of a path with two", board.call("POST", "/api/hosts/toy")[2]["Allow"], "GET, DELETE")
+    expect("and of the protocol", [board.code(method, "/api/hosts/toy/poll") for method in ("POST", "HEAD", "OPTIONS")],
+           [405, 405, 405])
+    for headers, wanted in [({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403),
+                            ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
+                            ({"Sec-Fetch-Site": "same-origin"}, 422), ({"Origin": f"http://127.0.0.1:{board.port}"}, 422),
+                            ({}, 422)]:
+        expect(f"a command from a page with {headers}",
+               board.code("POST", "/api/hosts/toy/command", {}, headers=headers), wanted)
+
+
 def fault(board, **fields):
     if board.code("POST", "/api/faults", {"match": "poll", **fields}) != 200:
         expect(f"the fault {fields} is taken", False, True)
@@ -183,6 +132,15 @@ def faults(board):
     fault(board, kind="drop", count=9)
     board.call("DELETE", "/api/faults")
     expect("switched off", board.code("GET", path), 200)
+    fault(board, kind="drop")
+    fault(board, kind="code", status=418)
+    expect("one after the other", (board.raw(path), board.code("GET", path)), (b"", 418))
+    both = [{"match": "poll", "kind": "code", "status": 503, "body": "x" * 300}, {"kind": "delay", "ms": 200},
+            {"kind": "trickle", "ms": 1}, {"kind": "cut", "bytes": 60}]
+    board.call("POST", "/api/faults", both)
+    started = time.monotonic()
+    got = board.raw(path)
+    expect("several together", (len(got), got[:12], time.monotonic() - started > 0.25), (60, b"HTTP/1.1 503", True))
     expect("an unknown kind", board.code("POST", "/api/faults", {"match": "any", "kind": "odd"}), 422)
 
 
@@ -208,7 +166,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         board = Dashboard(folder, "--provision", "--rate-limits")
         try:
-            for part in (judging, being_seen_and_commands, reporting, tokens, faults, limits_and_events):
+            for part in (judging, being_seen_and_commands, reporting, tokens, others_pages, faults, limits_and_events):
                 part(board)
         finally:
             code = board.stop()
@@ -219,8 +177,7 @@ def main():
         expect("the log says who asked", {line["auth"] for line in lines}, {"shared", "own", "none", "bad"})
         expect("its times go up", [line["ms"] for line in lines], sorted(line["ms"] for line in lines))
     usage()
-    print(f"1..{len(results)}")
-    return 0 if all(results) else 1
+    return finish()
 
 
 sys.exit(main())

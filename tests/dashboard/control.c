@@ -46,6 +46,39 @@ static bool command_legal(const char *command)
 	return command && *command && strlen(command) <= COMMAND_BYTES_MAX;
 }
 
+/* Sends it over the host's WebSocket; as "kill_command" says, in the form of older dashboards. */
+static void send_command(struct request *request, struct host *host, const char *command)
+{
+	const char *signal = json_string_value(json_object_get(request->body, "kill_command"));
+	session_command(host, command, request->wall);
+	if (signal)
+		sockets_send(&request->dashboard->sockets, host, "kill_command",
+			json_pack("{s:s s:i}", "signal", signal, "pid", 0));
+	else
+		sockets_send(&request->dashboard->sockets, host, "command",
+			json_pack("{s:s}", "command", command));
+	reply_json(
+		&request->reply, 200, json_pack("{s:s s:s}", "status", "sent", "command", command));
+}
+
+/* What a host that is there over WebSocket gets; "force" sends what the web API would refuse. */
+static void command_by_websocket(
+	struct request *request, struct host *host, const char *command, bool force)
+{
+	const char *refusal = session_refusal(host, command);
+	if (refusal && !force) {
+		reply_refuse(&request->reply, 409, refusal);
+		return;
+	}
+	if (host->session.connection != 0) {
+		send_command(request, host, command);
+		return;
+	}
+	host_queue(host, command, request->wall);
+	reply_json(&request->reply, 200,
+		json_pack("{s:s s:s}", "status", "waits", "command", command));
+}
+
 /* With "force", also for a host that is offline, never seen or not known at all: so a test can have
  * a command wait for a first register. */
 void control_command(struct request *request)
@@ -67,6 +100,10 @@ void control_command(struct request *request)
 		reply_refuse(&request->reply, 409, "Host is offline");
 		return;
 	}
+	if (host->protocol == HOST_WEBSOCKET) {
+		command_by_websocket(request, host, command, force);
+		return;
+	}
 	if (strcmp(command, "stop") == 0) /* the dashboard's own affair, never handed out */
 		host_stop(host, request->wall);
 	else
@@ -80,6 +117,7 @@ void control_delete(struct request *request)
 	struct host *host = known_host(request);
 	if (!host)
 		return;
+	sockets_forget(&request->dashboard->sockets, host->id);
 	hosts_remove(&request->dashboard->hosts, host);
 	reply_json(&request->reply, 200, json_pack("{s:s}", "status", "deleted"));
 }
@@ -105,11 +143,18 @@ void control_provision(struct request *request)
 
 void control_faults_add(struct request *request)
 {
-	const char *wrong = faults_add(&request->dashboard->faults, request->body);
+	struct fault fault;
+	const char *wrong = fault_read(request->body, &fault);
+	uint32_t hits = 0;
+	if (!wrong && strcmp(fault.match, "now") == 0)
+		hits = sockets_fault(&request->dashboard->sockets, &fault);
+	else if (!wrong)
+		wrong = faults_add(&request->dashboard->faults, &fault);
 	if (wrong)
 		reply_refuse(&request->reply, 422, wrong);
 	else
-		reply_json(&request->reply, 200, json_pack("{s:s}", "status", "armed"));
+		reply_json(&request->reply, 200,
+			json_pack("{s:s s:i}", "status", "armed", "hits", (int)hits));
 }
 
 void control_faults_clear(struct request *request)

@@ -10,6 +10,7 @@
 #include "tests/dashboard/hosts.h"
 #include "tests/dashboard/rates.h"
 #include "tests/dashboard/request_log.h"
+#include "tests/dashboard/sockets.h"
 #include "tests/dashboard/spoil.h"
 
 #define DASHBOARD_BODY_BYTES_MAX   (256 * 1024)
@@ -26,6 +27,9 @@ struct dashboard_options {
 	const char *token; /* NULL: nobody is asked for one */
 	bool provision;
 	bool rate_limits;
+	bool log_output; /* a line for each output frame */
+	uint32_t idle_ms;
+	uint32_t ping_ms;
 };
 
 struct dashboard {
@@ -36,5 +40,6 @@ struct dashboard {
 	struct rates rates;
 	struct request_log log;
 	struct spoils spoils;
+	struct sockets sockets;
 	struct events events;
 };

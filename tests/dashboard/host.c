@@ -32,6 +32,7 @@ void host_init(struct host *host, const char *id)
 	memset(host, 0, sizeof(*host));
 	copy_text(host->id, sizeof(host->id), id);
 	copy_text(host->status, sizeof(host->status), "unknown");
+	session_init(&host->session);
 }
 
 void host_finish(struct host *host)
@@ -39,6 +40,7 @@ void host_finish(struct host *host)
 	for (uint32_t i = 0; i < host->rows_count; i++)
 		row_finish(&host->rows[i]);
 	free(host->test_status);
+	session_finish(&host->session);
 	json_decref(host->record);
 	json_decref(host->progress);
 	memset(host, 0, sizeof(*host));
@@ -56,6 +58,7 @@ void host_register(struct host *host, json_t *record, struct mono now, struct wa
 	json_decref(host->record);
 	host->record = json_incref(record);
 	host->registrations++;
+	host->protocol = HOST_HTTP;
 	if (host->registrations == 1)
 		return;
 	host->seen = true;
@@ -72,10 +75,12 @@ void host_seen(struct host *host, struct mono now, struct wall wall)
 
 bool host_online(const struct host *host, struct mono now)
 {
+	if (host->protocol == HOST_WEBSOCKET)
+		return host->session.connection != 0;
 	return host->seen && mono_ms_since(now, host->last_seen) < HOST_OFFLINE_MS;
 }
 
-static struct row *row_numbered(struct host *host, uint32_t number)
+struct row *host_row_numbered(struct host *host, uint32_t number)
 {
 	for (uint32_t i = 0; i < host->rows_count; i++)
 		if (host->rows[i].number == number)
@@ -91,7 +96,7 @@ const struct row *host_row(const struct host *host, uint32_t number)
 	return NULL;
 }
 
-static struct row *newest_open_row(struct host *host)
+struct row *host_newest_open_row(struct host *host)
 {
 	for (uint32_t i = host->rows_count; i > 0; i--)
 		if (row_is_open(&host->rows[i - 1]))
@@ -115,10 +120,63 @@ static struct row *row_add(struct host *host)
 	return row;
 }
 
+struct row *host_hand_out(struct host *host, const char *command, struct wall wall)
+{
+	struct row *row = row_add(host);
+
+	row->state = ROW_HANDED_OUT;
+	row->queued_at = row->handed_out_at = wall;
+	copy_text(row->command, sizeof(row->command), command);
+	return row;
+}
+
+struct row *host_row_of(struct host *host, const char *command)
+{
+	for (uint32_t i = host->rows_count; i > 0; i--)
+		if (strcmp(host->rows[i - 1].command, command) == 0)
+			return &host->rows[i - 1];
+	return NULL;
+}
+
+void row_close(struct row *row, const char *status, const char *comment, struct wall wall)
+{
+	row->state = ROW_CLOSED;
+	row->closed_at = wall;
+	copy_text(row->status, sizeof(row->status), status);
+	copy_text(row->comment, sizeof(row->comment), comment);
+}
+
+void row_add_line(struct row *row, const char *line)
+{
+	size_t size = strlen(line);
+
+	if (!row->output) {
+		row->output = calloc(1, 2 * HOST_TAIL_BYTES + 2);
+		check(row->output != NULL);
+	}
+	if (size > HOST_TAIL_BYTES) {
+		line += size - HOST_TAIL_BYTES;
+		size = HOST_TAIL_BYTES;
+	}
+	if (row->output_size + size + 1 > 2 * HOST_TAIL_BYTES) {
+		uint32_t drop = row->output_size - HOST_TAIL_BYTES;
+		if (row->output_size <= HOST_TAIL_BYTES)
+			drop = 0;
+		memmove(row->output, row->output + drop, row->output_size - drop);
+		row->output_size -= drop;
+	}
+	if (row->output_size + size + 1 > 2 * HOST_TAIL_BYTES)
+		row->output_size = 0;
+	memcpy(row->output + row->output_size, line, size);
+	row->output_size += (uint32_t)size;
+	row->output[row->output_size++] = '\n';
+	row->output[row->output_size] = '\0';
+}
+
 /* Empties the queue; the row of what waited, if it is still known, gets the state. */
 static void queue_clear(struct host *host, enum row_state state)
 {
-	struct row *row = host->queued ? row_numbered(host, host->queued) : NULL;
+	struct row *row = host->queued ? host_row_numbered(host, host->queued) : NULL;
 
 	host->queued = 0;
 	if (row && row->state == ROW_QUEUED)
@@ -140,7 +198,7 @@ uint32_t host_queue(struct host *host, const char *command, struct wall wall)
 
 const char *host_take(struct host *host, struct wall wall)
 {
-	struct row *row = host->queued ? row_numbered(host, host->queued) : NULL;
+	struct row *row = host->queued ? host_row_numbered(host, host->queued) : NULL;
 
 	host->queued = 0;
 	if (!row)
@@ -156,7 +214,7 @@ const char *host_take(struct host *host, struct wall wall)
 
 void host_stop(struct host *host, struct wall wall)
 {
-	struct row *row = host->queued ? row_numbered(host, host->queued) : NULL;
+	struct row *row = host->queued ? host_row_numbered(host, host->queued) : NULL;
 
 	queue_clear(host, ROW_CLOSED);
 	if (!row)
@@ -206,7 +264,7 @@ void host_report(struct host *host, json_t *report, struct wall wall)
 	const char *tests = json_string_value(json_object_get(report, "test_status"));
 	json_t *generation = json_object_get(report, "current_generation");
 	char *output = clean_output(json_object_get(report, "output"));
-	struct row *row = newest_open_row(host);
+	struct row *row = host_newest_open_row(host);
 
 	check(status != NULL);
 	host->reports++;

@@ -14,18 +14,22 @@
 
 #include "proto/base/limits.h"
 #include "proto/base/time.h"
+#include "tests/dashboard/session.h"
 
 #define HOST_ROWS_MAX             64
 #define HOST_OFFLINE_MS           300000
 #define HOST_TOKEN_BYTES          72
 #define HOST_STATUS_BYTES         16
 #define HOST_COMMENT_BYTES        (200 * 4 + 1) /* 200 characters of UTF-8 */
+#define HOST_TAIL_BYTES           65536         /* of what a command wrote over WebSocket */
 #define HOST_FALLBACK_COMMENT_MAX 100           /* of the first line of an error's output */
 
 enum row_state {
 	ROW_QUEUED,
 	ROW_LOST, /* overwritten in the queue, or cleared from it; still open, as on the real one */
 	ROW_HANDED_OUT,
+	ROW_SETTLING,     /* exit 0 was told over WebSocket; the next heartbeat completes it */
+	ROW_RECONNECTING, /* a switch went well over WebSocket; the agent is to come back */
 	ROW_CLOSED,
 };
 
@@ -41,6 +45,17 @@ struct row {
 	char status[HOST_STATUS_BYTES];
 	char comment[HOST_COMMENT_BYTES];
 	char *output; /* cleaned: newlines and ASCII 32 to 126; NULL for none */
+
+	/* WebSocket only. */
+	uint32_t output_size;
+	uint64_t lines; /* of output, before the status */
+	uint64_t lines_stderr;
+	uint64_t lines_red;  /* with is_error */
+	uint64_t lines_late; /* after the status */
+	bool has_exit_code;
+	int64_t exit_code;
+	uint64_t told_by;   /* the connection that brought the status; 0: none */
+	bool false_success; /* a disconnect during a switch, taken for its end */
 };
 
 enum host_token {
@@ -48,6 +63,12 @@ enum host_token {
 	HOST_TOKEN_DUE,     /* made, goes out with the next answer */
 	HOST_TOKEN_OWN,     /* handed out: the shared one is refused */
 	HOST_TOKEN_ROTATED, /* replaced by a person: the shared one is accepted, none goes out */
+};
+
+/* The one that the last registration came by. */
+enum host_protocol {
+	HOST_HTTP,
+	HOST_WEBSOCKET,
 };
 
 struct host {
@@ -74,6 +95,9 @@ struct host {
 	json_t *progress; /* the last test-progress as received, or NULL */
 	uint64_t progress_count;
 
+	enum host_protocol protocol;
+	struct session session;
+
 	enum host_token token_state;
 	char token[HOST_TOKEN_BYTES];
 };
@@ -86,6 +110,17 @@ void host_register(struct host *host, json_t *record, struct mono now, struct wa
 /* Any other request of the host; one that was never seen stays so. */
 void host_seen(struct host *host, struct mono now, struct wall wall);
 bool host_online(const struct host *host, struct mono now);
+
+/* A row whose command is on its way already. Its number is never 0. */
+struct row *host_hand_out(struct host *host, const char *command, struct wall wall);
+/* The newest row of that command, open or not; NULL for none. */
+struct row *host_row_of(struct host *host, const char *command);
+struct row *host_newest_open_row(struct host *host);
+/* The row with this number, to be changed; NULL where it is not known (any more). */
+struct row *host_row_numbered(struct host *host, uint32_t number);
+void row_close(struct row *row, const char *status, const char *comment, struct wall wall);
+/* Adds a line to the output, of which the last HOST_TAIL_BYTES stay. */
+void row_add_line(struct row *row, const char *line);
 
 /* Queues a command, over whatever waits, and opens its row, whose number is returned. */
 uint32_t host_queue(struct host *host, const char *command, struct wall wall);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* A little NixFleet dashboard over HTTP: for the demo, and the server that tests run against. */
+/* A little NixFleet dashboard, over HTTP and WebSocket: for the demo, and the server that tests run
+ * against. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -23,7 +24,8 @@
 
 static const char help[] =
 	"Usage: nixfleet-dashboard [OPTION]...\n"
-	"A little NixFleet dashboard over HTTP, for demonstrations and tests.\n"
+	"A little NixFleet dashboard, over HTTP and WebSocket (/ws), for demonstrations and "
+	"tests.\n"
 	"\n"
 	"  --listen ADDRESS:PORT  where to listen (127.0.0.1:8000; port 0: any free one)\n"
 	"  --port-file FILE       write the port there once it listens\n"
@@ -31,20 +33,33 @@ static const char help[] =
 	"  --token TOKEN          the shared token of all hosts (without it, nobody is asked)\n"
 	"  --provision            hand each host a token of its own, once\n"
 	"  --rate-limits          keep the original's limits of requests a minute\n"
+	"  --idle-ms N, --ping-ms N   a WebSocket is closed after N ms without a frame (60000);\n"
+	"                         it is pinged every N ms (54000)\n"
+	"  --no-output-log        no log line for each line that a command wrote\n"
 	"  --help, --version\n"
 	"\n"
 	"For the page and for tests, without a token (see / for the page itself):\n"
 	"  GET    /api/hosts, /api/hosts/ID          everything that is known\n"
-	"  POST   /api/hosts/ID/command              {\"command\":\"switch\"[,\"force\":true]}\n"
+	"  POST   /api/hosts/ID/command              {\"command\":\"switch\"[,\"force\":true]};\n"
+	"         \"kill\" over WebSocket takes \"kill_command\":\"SIGTERM\" to be sent as older\n"
+	"         dashboards do; \"force\" sends what the web API would refuse, and waits for an\n"
+	"         absent host\n"
 	"  DELETE /api/hosts/ID                      forget the host and its token\n"
 	"  POST   /api/hosts/ID/rotate, .../provision\n"
 	"  POST   /api/faults                        "
 	"{\"match\":\"status\",\"kind\":\"drop\",\"count\":1}\n"
-	"         match: register status test-progress poll any\n"
+	"         or an array of such, whose effects come together; \"host\":ID\n"
+	"         match: register status test-progress poll any upgrade; WebSocket frames also\n"
+	"                heartbeat output command_rejected operation_progress test_progress;\n"
+	"                connect (once connected), now (all connections)\n"
 	"         kind:  drop delay trickle (\"ms\") cut (\"bytes\") code (\"status\", "
 	"\"retry_after\",\n"
 	"                \"body\") garbage truncated deep types html huge (\"bytes\");\n"
-	"                \"act\": whether the request is acted on first\n"
+	"         kind over WebSocket: drop delay cut half_open stop_reading text_garbage binary\n"
+	"                big (\"bytes\") raw (\"body\") close (\"code\") no_pong cut_input "
+	"(\"bytes\")\n"
+	"                evict\n"
+	"                \"act\": whether the request or frame is acted on first\n"
 	"  DELETE /api/faults\n";
 
 /* ADDRESS:PORT; false where it is not that. */
@@ -64,6 +79,17 @@ static bool read_listen(const char *text, struct dashboard_options *options)
 	return true;
 }
 
+/* The option's argument: 1 ms to an hour. Never returns where it is not that. */
+static uint32_t read_ms(const char *name)
+{
+	char *end = NULL;
+	unsigned long ms = strtoul(optarg, &end, 10);
+	if (*optarg >= '0' && *optarg <= '9' && !*end && ms >= 1 && ms <= FAULT_MS_MAX)
+		return (uint32_t)ms;
+	fprintf(stderr, "nixfleet-dashboard: %s wants 1 to %d\n", name, FAULT_MS_MAX);
+	exit(EXIT_USAGE);
+}
+
 /* Never returns where the process is to end. */
 static void read_options(int argc, char **argv, struct dashboard_options *options)
 {
@@ -71,8 +97,14 @@ static void read_options(int argc, char **argv, struct dashboard_options *option
 		{"port-file", required_argument, NULL, 'p'}, {"log", required_argument, NULL, 'o'},
 		{"token", required_argument, NULL, 't'}, {"provision", no_argument, NULL, 'v'},
 		{"rate-limits", no_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'}, {0}};
-	*options = (struct dashboard_options){.address = "127.0.0.1", .port = 8000};
+		{"version", no_argument, NULL, 'V'}, {"idle-ms", required_argument, NULL, 'i'},
+		{"ping-ms", required_argument, NULL, 'g'},
+		{"no-output-log", no_argument, NULL, 'n'}, {0}};
+	*options = (struct dashboard_options){.address = "127.0.0.1",
+		.port = 8000,
+		.log_output = true,
+		.idle_ms = SOCKET_IDLE_MS,
+		.ping_ms = SOCKET_PING_MS};
 	for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
 		switch (option) {
 		case 'l':
@@ -84,6 +116,9 @@ static void read_options(int argc, char **argv, struct dashboard_options *option
 		case 'o': options->log_file = optarg; break;
 		case 't': options->token = optarg; break;
 		case 'v': options->provision = true; break;
+		case 'n': options->log_output = false; break;
+		case 'i': options->idle_ms = read_ms("--idle-ms"); break;
+		case 'g': options->ping_ms = read_ms("--ping-ms"); break;
 		case 'r': options->rate_limits = true; break;
 		case 'h': fputs(help, stdout); exit(0);
 		case 'V': puts("nixfleet-dashboard " NIXFLEET_VERSION); exit(0);
@@ -140,8 +175,9 @@ static struct evhttp *serve(struct dashboard *dashboard)
 	struct evhttp *http = evhttp_new(dashboard->base);
 	if (!http)
 		return NULL;
-	evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
-						 EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT);
+	evhttp_set_allowed_methods(http,
+		EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD |
+			EVHTTP_REQ_PUT | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH | EVHTTP_REQ_TRACE);
 	evhttp_set_max_body_size(http, DASHBOARD_BODY_BYTES_MAX);
 	evhttp_set_max_headers_size(http, DASHBOARD_HEADER_BYTES_MAX);
 	evhttp_set_timeout(http, DASHBOARD_IDLE_S);
@@ -177,10 +213,12 @@ static int run(struct dashboard *dashboard)
 	faults_init(&dashboard->faults);
 	rates_init(&dashboard->rates);
 	spoils_init(&dashboard->spoils, dashboard->base);
+	sockets_init(&dashboard->sockets, dashboard);
 	struct evhttp *http = serve(dashboard);
 	if (http)
 		event_base_dispatch(dashboard->base);
 	spoils_finish(&dashboard->spoils);
+	sockets_finish(&dashboard->sockets);
 	events_finish(&dashboard->events);
 	if (http)
 		evhttp_free(http);

@@ -77,13 +77,13 @@ static void deepen(struct reply *reply)
 	reply_text(reply, 200, REPLY_JSON, text);
 }
 
-void reply_apply(struct reply *reply, const struct fault *fault)
+static void apply_effect(struct reply *reply, const struct fault_effect *effect)
 {
-	switch (fault->kind) {
+	switch (effect->kind) {
 	case FAULT_CODE:
-		reply_text(reply, fault->status, REPLY_TEXT,
-			*fault->body ? fault->body : reason(fault->status));
-		reply->retry_after = fault->retry_after;
+		reply_text(reply, effect->status, REPLY_TEXT,
+			*effect->body ? effect->body : reason(effect->status));
+		reply->retry_after = effect->retry_after;
 		break;
 	case FAULT_TRUNCATED:
 		if (reply->body)
@@ -97,18 +97,36 @@ void reply_apply(struct reply *reply, const struct fault *fault)
 	case FAULT_TRICKLE:
 	case FAULT_CUT:
 	case FAULT_GARBAGE:
-	case FAULT_HUGE: break;
+	case FAULT_HUGE:
+	case FAULT_HALF_OPEN:
+	case FAULT_STOP_READING:
+	case FAULT_TEXT_GARBAGE:
+	case FAULT_BINARY:
+	case FAULT_BIG:
+	case FAULT_RAW:
+	case FAULT_CLOSE:
+	case FAULT_NO_PONG:
+	case FAULT_CUT_INPUT:
+	case FAULT_EVICT: break;
 	}
+}
+
+void reply_apply(struct reply *reply, const struct fault *fault)
+{
+	for (uint32_t i = 0; i < fault->count; i++)
+		apply_effect(reply, &fault->effects[i]);
 }
 
 char *reply_raw(const struct reply *reply, size_t *size)
 {
 	const char *body = reply->body ? reply->body : "";
-	char *raw = NULL;
+	char *raw = NULL, retry[40] = "";
+	if (reply->retry_after >= 0)
+		snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", reply->retry_after);
 	int length = asprintf(&raw,
-		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
 		"Connection: close\r\n\r\n%s",
-		reply->status, reason(reply->status), reply->type, strlen(body), body);
+		reply->status, reason(reply->status), reply->type, strlen(body), retry, body);
 	if (length < 0)
 		return NULL;
 	*size = (size_t)length;
@@ -128,6 +146,8 @@ void reply_send(const struct reply *reply, struct evhttp_request *http)
 	}
 	if (buffer && reply->body)
 		evbuffer_add(buffer, reply->body, strlen(reply->body));
+	if (reply->allow)
+		evhttp_add_header(headers, "Allow", reply->allow);
 	evhttp_send_reply(http, reply->status, reason(reply->status), buffer);
 	if (buffer)
 		evbuffer_free(buffer);

@@ -18,8 +18,9 @@ struct evhttp_request;
 struct reply {
 	int status;
 	const char *type;
-	int retry_after; /* seconds; -1: none */
-	char *body;      /* text from malloc, or NULL for none */
+	int retry_after;   /* seconds; -1: none */
+	const char *allow; /* the methods that are, of a 405; or NULL */
+	char *body;        /* text from malloc, or NULL for none */
 };
 
 void reply_finish(struct reply *reply);

@@ -28,11 +28,11 @@ void request_log_write(struct request_log *log, const struct request_log_line *l
 	if (log->fd < 0)
 		return;
 	json_t *body = line->body ? json_deep_copy(line->body) : json_null();
-	json_t *json = json_pack("{s:f s:s s:s s:s? s:s s:o s:i s:s? s:b s:s?}", "ms",
+	json_t *json = json_pack("{s:f s:s s:s s:s? s:s s:o s:i s:s? s:b s:s? s:I}", "ms",
 		(double)line->now.ns / (double)NS_PER_MS, "method", line->method, "path",
 		line->path, "host", line->host, "auth", line->auth, "body", body, "status",
 		line->status, "command", line->command, "token_given", line->token_given, "fault",
-		line->fault);
+		line->fault, "connection", (json_int_t)line->connection);
 	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	json_decref(json);
 	if (!text) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * One JSON line for each request, written at once and by one write(), so that a reader sees whole
- * lines only. Owns the descriptor. Never writes a token: it is not given one.
+ * One JSON line for each request and each frame, written at once and by one write(), so that a
+ * reader sees whole lines only. Owns the descriptor. Never writes a token: it is not given one.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ struct request_log_line {
 	int status;          /* 0: no answer was given */
 	const char *command; /* handed out, or NULL */
 	const char *fault;   /* its kind, or NULL */
+	uint64_t connection; /* a WebSocket frame's; 0: a request */
 	bool token_given;
 };
 

@@ -22,6 +22,13 @@ enum auth {
 
 struct route;
 
+enum route_side {
+	ROUTE_PAGE,    /* for the page and tests */
+	ROUTE_AGENT,   /* the HTTP protocol: token, faults and limits apply */
+	ROUTE_UPGRADE, /* the WebSocket protocol begins: its handler looks at the token */
+	ROUTE_OPEN,
+};
+
 /* One request while it is handled. */
 struct request {
 	struct dashboard *dashboard;
@@ -34,6 +41,7 @@ struct request {
 	char id[HOST_BYTES_MAX +
 		1]; /* lower case; empty where the path has none or an illegal one */
 	bool id_legal;
+	char allow[32];         /* the methods that this path has, where the request's is not one */
 	json_t *body;           /* or NULL */
 	const char *body_fault; /* why there is none, or NULL */
 	enum auth auth;
@@ -50,7 +58,7 @@ struct route {
 	const char *path; /* a * stands for the host's id */
 	const char *name;
 	route_handler handler;
-	bool agent; /* protocol: token, faults and limits apply */
+	enum route_side side;
 	enum fields_body fields;
 	uint32_t per_minute;
 };
@@ -76,5 +84,7 @@ void agent_poll(struct request *request);
 void agent_status(struct request *request);
 void agent_progress(struct request *request);
 void agent_health(struct request *request);
+/* upgrade.c: turns the connection into a WebSocket. */
+void agent_upgrade(struct request *request);
 /* Everything that is judged before a handler acts. false: reply says why not. */
 bool agent_admit(struct request *request);

@@ -45,22 +45,11 @@ void spoils_finish(struct spoils *spoils)
 	}
 }
 
-bool spoil_wants(enum fault_kind kind)
+bool spoil_wants(const struct fault *fault)
 {
-	switch (kind) {
-	case FAULT_DROP:
-	case FAULT_DELAY:
-	case FAULT_TRICKLE:
-	case FAULT_CUT:
-	case FAULT_GARBAGE:
-	case FAULT_HUGE: return true;
-	case FAULT_CODE:
-	case FAULT_TRUNCATED:
-	case FAULT_DEEP:
-	case FAULT_TYPES:
-	case FAULT_HTML: return false;
-	}
-	return false;
+	return fault_effect(fault, FAULT_DROP) || fault_effect(fault, FAULT_DELAY) ||
+	       fault_effect(fault, FAULT_TRICKLE) || fault_effect(fault, FAULT_CUT) ||
+	       fault_effect(fault, FAULT_GARBAGE) || fault_effect(fault, FAULT_HUGE);
 }
 
 static void arm(struct spoil *spoil, uint32_t ms)
@@ -69,15 +58,11 @@ static void arm(struct spoil *spoil, uint32_t ms)
 	event_add(spoil->timer, &delay);
 }
 
-/* Writes that much of the answer and closes when it is out. */
-static void write_and_close(struct spoil *spoil, size_t size)
+/* Writes the answer and closes when it is out. */
+static void write_and_close(struct spoil *spoil)
 {
-	if (size == 0) {
-		spoil_end(spoil);
-		return;
-	}
 	spoil->closing = true;
-	bufferevent_write(spoil->stream, spoil->raw, size);
+	bufferevent_write(spoil->stream, spoil->raw, spoil->raw_size);
 }
 
 static void write_garbage(struct spoil *spoil)
@@ -92,14 +77,14 @@ static void write_garbage(struct spoil *spoil)
 	bufferevent_write(spoil->stream, garbage, sizeof(garbage));
 }
 
-static void write_huge_head(struct spoil *spoil)
+static void write_huge_head(struct spoil *spoil, uint64_t huge)
 {
 	char head[160];
 	int size = snprintf(head, sizeof(head),
 		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %llu\r\n"
 		"Connection: close\r\n\r\n\"",
-		(unsigned long long)spoil->fault.bytes + 2);
-	spoil->huge_left = spoil->fault.bytes;
+		(unsigned long long)huge + 2);
+	spoil->huge_left = huge;
 	bufferevent_write(spoil->stream, head, (size_t)size);
 }
 
@@ -117,34 +102,34 @@ static void write_huge_piece(struct spoil *spoil)
 	bufferevent_write(spoil->stream, piece, size);
 }
 
-static void trickle(struct spoil *spoil)
+static void trickle(struct spoil *spoil, uint32_t ms)
 {
 	bufferevent_write(spoil->stream, spoil->raw + spoil->raw_sent, 1);
 	spoil->raw_sent++;
 	spoil->closing = spoil->raw_sent == spoil->raw_size;
 	if (!spoil->closing)
-		arm(spoil, spoil->fault.ms);
+		arm(spoil, ms);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *data)
 {
 	(void)fd, (void)what;
 	struct spoil *spoil = data;
-	size_t cut = spoil->fault.bytes < spoil->raw_size ? (size_t)spoil->fault.bytes
-							  : spoil->raw_size;
-	switch (spoil->fault.kind) {
-	case FAULT_DROP: spoil_end(spoil); break;
-	case FAULT_DELAY: write_and_close(spoil, spoil->raw_size); break;
-	case FAULT_TRICKLE: trickle(spoil); break;
-	case FAULT_CUT: write_and_close(spoil, cut); break;
-	case FAULT_GARBAGE: write_garbage(spoil); break;
-	case FAULT_HUGE: write_huge_head(spoil); break;
-	case FAULT_CODE:
-	case FAULT_TRUNCATED:
-	case FAULT_DEEP:
-	case FAULT_TYPES:
-	case FAULT_HTML: break;
-	}
+	const struct fault_effect *cut = fault_effect(&spoil->fault, FAULT_CUT);
+	const struct fault_effect *slow = fault_effect(&spoil->fault, FAULT_TRICKLE);
+	const struct fault_effect *huge = fault_effect(&spoil->fault, FAULT_HUGE);
+	if (cut && cut->bytes < spoil->raw_size)
+		spoil->raw_size = (size_t)cut->bytes;
+	if (fault_effect(&spoil->fault, FAULT_DROP) || spoil->raw_size == 0)
+		spoil_end(spoil);
+	else if (fault_effect(&spoil->fault, FAULT_GARBAGE))
+		write_garbage(spoil);
+	else if (huge)
+		write_huge_head(spoil, huge->bytes);
+	else if (slow)
+		trickle(spoil, slow->ms);
+	else
+		write_and_close(spoil);
 }
 
 static void on_written(struct bufferevent *stream, void *data)
@@ -153,7 +138,8 @@ static void on_written(struct bufferevent *stream, void *data)
 	struct spoil *spoil = data;
 	if (spoil->closing)
 		spoil_end(spoil);
-	else if (spoil->fault.kind == FAULT_HUGE && !event_pending(spoil->timer, EV_TIMEOUT, NULL))
+	else if (fault_effect(&spoil->fault, FAULT_HUGE) &&
+		 !event_pending(spoil->timer, EV_TIMEOUT, NULL))
 		write_huge_piece(spoil);
 }
 
@@ -192,6 +178,7 @@ int spoil_send(struct spoils *spoils, struct evhttp_request *http, const struct 
 	bufferevent_setwatermark(spoil->stream, EV_READ, 0, SPOIL_PIECE_BYTES);
 	bufferevent_enable(spoil->stream, EV_READ | EV_WRITE);
 	/* Never from inside the server's own callback: it still uses the connection. */
-	arm(spoil, fault->kind == FAULT_DELAY ? fault->ms : 0);
+	const struct fault_effect *late = fault_effect(fault, FAULT_DELAY);
+	arm(spoil, late ? late->ms : 0);
 	return 0;
 }

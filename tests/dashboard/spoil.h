@@ -28,8 +28,8 @@ struct spoils {
 void spoils_init(struct spoils *spoils, struct event_base *base);
 /* Closes what is still open. Before the HTTP server is freed. */
 void spoils_finish(struct spoils *spoils);
-/* Whether that kind is one of these; the others are whole answers, see reply_apply. */
-bool spoil_wants(enum fault_kind kind);
+/* Whether one of its effects is of these; the others make whole answers, see reply_apply. */
+bool spoil_wants(const struct fault *fault);
 /* Answers the request that way. 0, or -1 where there is no room: then nothing was taken. */
 int spoil_send(struct spoils *spoils, struct evhttp_request *http, const struct fault *fault,
 	const struct reply *reply);
