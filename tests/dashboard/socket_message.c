@@ -3,6 +3,9 @@
 #include <ctype.h>
 #include <string.h>
 
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
 #include "tests/dashboard/dashboard.h"
 #include "tests/dashboard/fields.h"
 #include "tests/dashboard/socket.h"
@@ -116,10 +119,17 @@ static void on_text(struct socket *socket, const char *text, size_t size)
 	json_decref(json);
 }
 
+/* Told to stop reading for good: what wslay had read ahead is not looked at either. */
+static bool is_stopped(const struct socket *socket)
+{
+	return !(bufferevent_get_enabled(socket->stream) & EV_READ) &&
+	       socket->read_again.ns == MONO_NEVER.ns;
+}
+
 void socket_message(struct socket *socket, const struct wslay_event_on_msg_recv_arg *message)
 {
 	struct host *host = *socket->host ? host_of(socket) : NULL;
-	if (socket->state != SOCKET_OPEN)
+	if (socket->state != SOCKET_OPEN || is_stopped(socket))
 		return;
 	switch (message->opcode) {
 	case WSLAY_TEXT_FRAME:
