@@ -105,19 +105,11 @@ static void read_frames(struct record *record, const uint8_t *data, uint32_t siz
 int record_read(int fd, struct record *record)
 {
 	uint8_t data[RECORD_BYTES];
-	uint32_t size = 0;
 	*record = (struct record){.state = RECORD_EMPTY};
-	while (size < sizeof(data)) {
-		ssize_t got = pread(fd, data + size, sizeof(data) - size, size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		size += (uint32_t)got;
-	}
-	read_frames(record, data, size);
+	ssize_t size = fd_read_at(fd, data, sizeof(data), 0);
+	if (size < 0)
+		return -1;
+	read_frames(record, data, (uint32_t)size);
 	return 0;
 }
 

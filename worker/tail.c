@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fd.h"
 #include "proto/frame.h"
 #include "proto/output.h"
 #include "worker/cleaner.h"
@@ -21,22 +22,6 @@ static const char left_out[] = "[earlier output left out]\n";
 
 static_assert(
 	TAIL_FIRST_BYTES > 2 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES), "a whole frame is in it");
-
-static ssize_t read_end(int fd, uint8_t *data, size_t size, off_t at)
-{
-	size_t have = 0;
-	while (have < size) {
-		ssize_t got = pread(fd, data + have, size - have, at + (off_t)have);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		have += (size_t)got;
-	}
-	return (ssize_t)have;
-}
 
 /* Where the first whole frame begins. */
 static size_t find_frame(const uint8_t *data, size_t size)
@@ -113,7 +98,7 @@ static int read_window(int fd, off_t file_bytes, size_t window, uint32_t chars_m
 	uint8_t *data = malloc(size ? size : 1);
 	if (!data)
 		return -1;
-	ssize_t have = read_end(fd, data, size, file_bytes - (off_t)size);
+	ssize_t have = fd_read_at(fd, data, size, file_bytes - (off_t)size);
 	bool is_whole = (off_t)size == file_bytes;
 	if (have >= 0) {
 		size_t at = is_whole ? 0 : find_frame(data, (size_t)have);

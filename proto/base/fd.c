@@ -77,6 +77,23 @@ ssize_t fd_read_all(int fd, void *data, size_t size)
 	return (ssize_t)have;
 }
 
+ssize_t fd_read_at(int fd, void *data, size_t size, off_t offset)
+{
+	char *at = data;
+	size_t have = 0;
+	while (have < size) {
+		ssize_t done = pread(fd, at + have, size - have, offset + (off_t)have);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -1;
+		if (done == 0)
+			break;
+		have += (size_t)done;
+	}
+	return (ssize_t)have;
+}
+
 ssize_t fd_read_file(int folder, const char *path, void *data, size_t size)
 {
 	own_fd fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);

@@ -42,6 +42,9 @@ int fd_write_at(int fd, const void *data, size_t size, off_t offset);
 /* Reads until size bytes or end of file. The bytes read, or -1 with errno. */
 ssize_t fd_read_all(int fd, void *data, size_t size);
 
+/* As fd_read_all, at an offset of a regular file; the descriptor's own offset stays. */
+ssize_t fd_read_at(int fd, void *data, size_t size, off_t offset);
+
 /* Reads a whole file of at most size bytes below folder (or AT_FDCWD) without following a link in
  * the last component. The bytes read, or -1 with errno (EFBIG: the file is larger). */
 ssize_t fd_read_file(int folder, const char *path, void *data, size_t size);
