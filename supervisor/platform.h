@@ -43,5 +43,8 @@ uint64_t platform_start_ticks(pid_t pid);
  * is meant; false: it is gone already. */
 bool platform_die_with_parent(pid_t parent);
 
+/* Gives a pipe a large buffer where the kernel can: fewer wake-ups under a flood. */
+void platform_widen_pipe(int fd);
+
 /* Closes every descriptor from first on. */
 void platform_close_from(int first);

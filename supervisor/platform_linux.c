@@ -16,6 +16,8 @@
 
 #include "proto/base/fd.h"
 
+#define PIPE_BYTES (1024 * 1024)
+
 const char *platform_host_type(void)
 {
 	return "nixos";
@@ -127,6 +129,11 @@ uint64_t platform_start_ticks(pid_t pid)
 bool platform_die_with_parent(pid_t parent)
 {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+}
+
+void platform_widen_pipe(int fd)
+{
+	(void)!fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* over the account's share: as it is */
 }
 
 void platform_close_from(int first)

@@ -112,6 +112,12 @@ bool platform_die_with_parent(pid_t parent)
 	return getppid() == parent;
 }
 
+/* A pipe of macOS grows by itself. */
+void platform_widen_pipe(int fd)
+{
+	(void)fd;
+}
+
 void platform_close_from(int first)
 {
 	int most = getdtablesize();

@@ -13,8 +13,6 @@
 #include "supervisor/platform.h"
 #include "supervisor/runner/environment.h"
 
-#define PIPE_BYTES (1024 * 1024)
-
 static void default_signals(void)
 {
 	sigset_t none;
@@ -68,10 +66,7 @@ static int make_pipe(int ends[2])
 	if (fd_cloexec(ends[0], true) < 0 || fd_cloexec(ends[1], true) < 0 ||
 		fd_nonblocking(ends[0]) < 0)
 		return -1;
-#ifdef F_SETPIPE_SZ
-	/* Fewer wake-ups under a flood; a refusal is no matter. */
-	(void)!fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
-#endif
+	platform_widen_pipe(ends[1]);
 	return 0;
 }
 
