@@ -23,17 +23,22 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static uint32_t collect(DIR *stream, enum protocol protocol, char *found[TEST_SCRIPTS_MAX])
+/* All of them, sorted; false: there are more than TEST_SCRIPTS_MAX, or no memory. What was found is
+ * the caller's either way. */
+static bool collect(
+	DIR *stream, enum protocol protocol, char *found[TEST_SCRIPTS_MAX], uint32_t *count)
 {
-	uint32_t count = 0;
 	const struct dirent *entry;
-	while (count < TEST_SCRIPTS_MAX && (entry = readdir(stream))) {
-		if (is_script(dirfd(stream), entry->d_name, protocol) &&
-			(found[count] = strdup(entry->d_name)))
-			count++;
+	while ((entry = readdir(stream))) {
+		if (!is_script(dirfd(stream), entry->d_name, protocol))
+			continue;
+		errno = E2BIG;
+		if (*count == TEST_SCRIPTS_MAX || !(found[*count] = strdup(entry->d_name)))
+			return false;
+		(*count)++;
 	}
-	qsort(found, count, sizeof(found[0]), by_name);
-	return count;
+	qsort(found, *count, sizeof(found[0]), by_name);
+	return true;
 }
 
 /* Puts the names one behind the other and frees them. */
@@ -71,9 +76,22 @@ int scripts_list(const struct plan_command *plan, char **names, uint32_t *count,
 			strerror(errno));
 		return -1;
 	}
-	if (stream) {
-		*count = collect(stream, protocol, found);
+	bool is_whole = !stream || collect(stream, protocol, found, count);
+	int failed = errno;
+	if (stream)
 		closedir(stream);
+	if (!is_whole) {
+		for (uint32_t i = 0; i < *count; i++)
+			free(found[i]);
+		*count = 0;
+		if (failed == E2BIG)
+			snprintf(reason, REASON_BYTES_MAX + 1,
+				"there are more than %d test scripts in %.200s", TEST_SCRIPTS_MAX,
+				path);
+		else
+			snprintf(reason, REASON_BYTES_MAX + 1, "%.200s cannot be read: %s", path,
+				strerror(failed));
+		return -1;
 	}
 	if (*count == 0 && protocol != PROTOCOL_HTTP) {
 		snprintf(reason, REASON_BYTES_MAX + 1,

@@ -9,7 +9,7 @@
 #include "supervisor/ops.h"
 
 #define STEP_TEXT_MAX    (PATH_BYTES_MAX + URL_BYTES_MAX)
-#define TEST_SCRIPTS_MAX 256
+#define TEST_SCRIPTS_MAX 1024 /* a folder with more is an error, never a part of it */
 
 /* One program to run, with everything filled in. */
 struct step {
