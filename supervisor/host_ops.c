@@ -36,6 +36,19 @@ static const char *find_fault(int folder, const char *name)
 	return NULL;
 }
 
+/* Who can write to the folder can put in whatever he likes. */
+static const char *find_folder_fault(int folder)
+{
+	struct stat info;
+	if (fstat(folder, &info) < 0)
+		return strerror(errno);
+	if (info.st_uid != 0 && info.st_uid != geteuid())
+		return "it must belong to root";
+	if (info.st_mode & (S_IWGRP | S_IWOTH))
+		return "others can write to it";
+	return NULL;
+}
+
 void host_ops_read(struct shell *shell)
 {
 	const struct dirent *entry;
@@ -45,7 +58,10 @@ void host_ops_read(struct shell *shell)
 			log_warn("%s cannot be read: %s", shell->config.ops_dir, strerror(errno));
 		return;
 	}
-	while ((entry = readdir(stream))) {
+	const char *folder_fault = find_folder_fault(dirfd(stream));
+	if (folder_fault)
+		log_warn("%s is not used: %s", shell->config.ops_dir, folder_fault);
+	while (!folder_fault && (entry = readdir(stream))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		const char *fault = is_name(entry->d_name)
