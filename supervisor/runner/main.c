@@ -67,35 +67,26 @@ static void begin(struct run *run)
 {
 	run->started = mono_now();
 	run->deadline = mono_after(run->started, run->plan.deadline_ms);
-	run->method = "none";
+	run->proof.method = "none";
 	run->stage = "start";
 }
 
-/* An automatic look: no record; what it printed goes up. */
+/* An automatic look: no record; what it printed first goes up. */
 static int look(struct run *run)
 {
 	struct bytes bytes;
-	char output[PROBE_OUTPUT_BYTES_MAX];
 	begin(run);
-	int memory = platform_memory_file("nixfleet-look", 0);
-	sink_init(&run->sink, memory);
+	sink_init(&run->sink, -1);
+	sink_keep_head(&run->sink);
 	run->cgroup.folder = -1;
 	run_steps(run);
-	ssize_t size = 0;
-	struct frame frame;
-	struct output piece;
-	uint8_t file[FRAME_BYTES_MAX + FRAME_HEAD_BYTES];
-	ssize_t got = memory < 0 ? 0 : pread(memory, file, sizeof(file), 0);
-	if (got > 0 && frame_parse(file, (size_t)got, &frame) == FRAME_WHOLE &&
-		output_decode(frame.payload, &piece) == SCHEMA_GOOD && piece.type == OUTPUT_CHUNK) {
-		size = piece.chunk.bytes.size < sizeof(output) ? (ssize_t)piece.chunk.bytes.size
-							       : (ssize_t)sizeof(output);
-		memcpy(output, piece.chunk.bytes.data, (size_t)size);
-	}
 	struct report report = {.type = REPORT_PROBED,
 		.probed = {.outcome = run->outcome,
 			.code = run->code,
-			.output = {output, (uint32_t)size}}};
+			.output = run->sink.head.size == 0
+					  ? TEXT_NONE
+					  : (struct text){(const char *)run->sink.head.data,
+						    run->sink.head.size}}};
 	bytes_init(&bytes, FRAME_BYTES_MAX);
 	if (report_encode(&report, &bytes) == 0)
 		(void)!write(run->report, bytes.data, bytes.size);

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/runner/sink.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
+#include "proto/base/log.h"
 
 void sink_init(struct sink *sink, int fd)
 {
 	*sink = (struct sink){.fd = fd};
 }
 
+void sink_keep_head(struct sink *sink)
+{
+	bytes_init(&sink->head, PROBE_OUTPUT_BYTES_MAX);
+}
+
 void sink_finish(struct sink *sink)
 {
 	fd_drop(&sink->fd);
-	free(sink->tail);
-	sink->tail = NULL;
+	ring_finish(&sink->tail);
+	bytes_finish(&sink->head);
 }
 
 /* At an offset, so that a write that stopped half-way is written over by the next. */
@@ -52,23 +59,6 @@ static void put_chunk(
 	sink->skipped += size;
 }
 
-/* Which stream the tail's bytes came from is not kept: it is the end of a flood. */
-static void put_tail(struct sink *sink, const uint8_t *data, uint32_t size)
-{
-	if (!sink->tail)
-		sink->tail = malloc(OUTPUT_TAIL_BYTES);
-	for (uint32_t done = 0; done < size && sink->tail;) {
-		uint32_t at = (uint32_t)(sink->tail_bytes % OUTPUT_TAIL_BYTES);
-		uint32_t piece = OUTPUT_TAIL_BYTES - at < size - done ? OUTPUT_TAIL_BYTES - at
-								      : size - done;
-		memcpy(sink->tail + at, data + done, piece);
-		sink->tail_bytes += piece;
-		done += piece;
-	}
-	if (!sink->tail)
-		sink->dropped += size;
-}
-
 /* The reason of a failure stands in the last line of standard error that says something. */
 static void note_line(struct sink *sink, const char *data, uint32_t size)
 {
@@ -92,10 +82,14 @@ void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *d
 	if (stream == STREAM_STDERR)
 		note_line(sink, data, size);
 	sink->bytes += size;
+	if (stream == STREAM_STDOUT && sink->head.size < sink->head.size_max) {
+		uint32_t room = sink->head.size_max - sink->head.size;
+		(void)bytes_append(&sink->head, data, size < room ? size : room);
+	}
 	while (size > 0) {
 		uint32_t piece = size < OUTPUT_CHUNK_BYTES_MAX ? size : OUTPUT_CHUNK_BYTES_MAX;
 		if (sink->offset + FRAME_BYTES_MAX > OUTPUT_BYTES_MAX)
-			put_tail(sink, at, piece);
+			sink->dropped += ring_put(&sink->tail, stream, at, piece);
 		else
 			put_chunk(sink, ms, stream, at, piece);
 		at += piece;
@@ -111,16 +105,14 @@ void sink_end_line(struct sink *sink)
 
 void sink_end(struct sink *sink, uint64_t ms)
 {
-	uint64_t kept = sink->tail_bytes < OUTPUT_TAIL_BYTES ? sink->tail_bytes : OUTPUT_TAIL_BYTES;
-	sink->skipped += sink->tail_bytes - kept;
-	sink->dropped += sink->tail_bytes - kept;
-	for (uint64_t at = sink->tail_bytes - kept; at < sink->tail_bytes;) {
-		uint64_t from = at % OUTPUT_TAIL_BYTES;
-		uint64_t size = OUTPUT_TAIL_BYTES - from;
-		size = size < sink->tail_bytes - at ? size : sink->tail_bytes - at;
-		size = size < OUTPUT_CHUNK_BYTES_MAX ? size : OUTPUT_CHUNK_BYTES_MAX;
-		put_chunk(sink, ms, STREAM_STDOUT, sink->tail + from, (uint32_t)size);
-		at += size;
-	}
+	enum stream stream;
+	const uint8_t *data;
+	uint32_t size;
+	sink->skipped += sink->tail.lost;
+	while ((size = ring_take(&sink->tail, &stream, &data)) > 0)
+		put_chunk(sink, ms, stream, data, size);
 	say_skipped(sink);
+	/* Readers stop at a torn frame and would wait for its end for ever. */
+	if (sink->fd >= 0 && ftruncate(sink->fd, (off_t)sink->offset) < 0)
+		log_warn("the output file keeps a torn end: %s", strerror(errno));
 }
