@@ -1,142 +1,74 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/orphans.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "proto/base/fd.h"
 #include "proto/base/time.h"
+#include "supervisor/platform.h"
+#include "supervisor/runner/cgroup.h"
+#include "supervisor/runner/tree.h"
 
 #define LOOK_EVERY_MS 5
+/* A process may fork between a look and its signal: this many empty looks in a row end it. */
+#define EMPTY_PASSES 2
 
-/* A pause without a descriptor; this runs in a child whose only work it is. */
-static void pause_ms(int ms)
+/* One look and its signals; how many still lived. */
+static uint32_t end_once(const struct tree_search *search, struct cgroup *cgroup, struct tree *tree,
+	struct proof *proof)
 {
-	poll(NULL, 0, ms);
+	uint32_t inside = cgroup_is_empty(cgroup) ? 0 : cgroup_count(cgroup);
+	if (!tree_list_left(tree, search))
+		tree->count = 0;
+	uint32_t reached = tree_signal(tree, NULL, SIGKILL);
+	if (tree->count > 0 && inside == 0)
+		proof->method = "signals";
+	if (inside > 0 && cgroup_kill(cgroup))
+		proof->method = "cgroup";
+	reached = inside > reached ? inside : reached;
+	if (proof->ended_count < reached)
+		proof->ended_count = reached;
+	return inside > tree->count ? inside : tree->count;
 }
 
-static int cgroup_open(const char *cgroup, const char *file, int flags)
+static void describe_left(struct tree *tree, const struct cgroup *cgroup, struct proof *proof)
 {
-	char path[PATH_BYTES_MAX + 32];
-	snprintf(path, sizeof(path), "%s/%s", cgroup, file);
-	return open(path, flags | O_CLOEXEC);
-}
-
-static bool cgroup_is_populated(const char *cgroup)
-{
-	char text[128] = "";
-	own_fd fd = cgroup_open(cgroup, "cgroup.events", O_RDONLY);
-	if (fd < 0 || fd_read_all(fd, text, sizeof(text) - 1) <= 0)
-		return false;
-	return strstr(text, "populated 1") != NULL;
-}
-
-static uint32_t cgroup_count(const char *cgroup)
-{
-	char text[16384];
-	uint32_t count = 0;
-	own_fd fd = cgroup_open(cgroup, "cgroup.procs", O_RDONLY);
-	ssize_t size = fd < 0 ? -1 : fd_read_all(fd, text, sizeof(text));
-	for (ssize_t i = 0; i < size; i++)
-		count += text[i] == '\n';
-	return count;
-}
-
-static bool cgroup_end(const char *cgroup, struct orphans *orphans, struct mono until)
-{
-	own_fd fd = cgroup_open(cgroup, "cgroup.kill", O_WRONLY);
-	if (fd < 0)
-		return false;
-	orphans->method = "cgroup";
-	orphans->ended_count = cgroup_count(cgroup);
-	if (fd_write_all(fd, "1", 1) < 0)
-		return false;
-	while (cgroup_is_populated(cgroup) && !mono_reached(mono_now(), until))
-		pause_ms(LOOK_EVERY_MS);
-	orphans->left_count = cgroup_is_populated(cgroup) ? cgroup_count(cgroup) : 0;
-	rmdir(cgroup);
-	return true;
-}
-
-/* The session of a process and whether it is more than a zombie, from the kernel's stat line. */
-static bool stat_session(const char *pid, long *session, bool *is_alive)
-{
-	char path[32], text[512], state;
-	long parent, group;
-	snprintf(path, sizeof(path), "/proc/%.10s/stat", pid);
-	ssize_t size = fd_read_file(AT_FDCWD, path, text, sizeof(text) - 1);
-	if (size <= 0 && errno != EFBIG)
-		return false;
-	text[size > 0 ? (size_t)size : sizeof(text) - 1] = '\0';
-	const char *at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %c %ld %ld %ld", &state, &parent, &group, session) != 4)
-		return false;
-	*is_alive = state != 'Z' && state != 'X';
-	return true;
-}
-
-/* One pass over the session; how many lived, and how many of these a signal could reach. */
-static uint32_t session_pass(long session, uint32_t *reached)
-{
-	uint32_t alive = 0;
-	const struct dirent *entry;
-	DIR *proc = opendir("/proc");
-	if (!proc)
-		return 0;
-	while ((entry = readdir(proc))) {
-		long found;
-		bool is_alive;
-		long pid = strtol(entry->d_name, NULL, 10);
-		if (pid <= 1 || pid == getpid() ||
-			!stat_session(entry->d_name, &found, &is_alive) || found != session ||
-			!is_alive)
-			continue;
-		alive++;
-		*reached += kill((pid_t)pid, SIGKILL) == 0;
-	}
-	closedir(proc);
-	return alive;
-}
-
-static void session_end(long session, struct orphans *orphans, struct mono until)
-{
-	uint32_t empty = 0, most = 0;
-	orphans->method = "signals";
-	/* A process may fork between our look and our signal: two empty passes end it. */
-	while (empty < 2 && !mono_reached(mono_now(), until)) {
-		uint32_t reached = 0;
-		uint32_t alive = session_pass(session, &reached);
-		most = reached > most ? reached : most;
-		empty = alive == 0 ? empty + 1 : 0;
-		orphans->left_count = alive;
-		pause_ms(LOOK_EVERY_MS);
-	}
-	orphans->ended_count = most;
+	if (tree->count == 0)
+		return;
+	tree_describe(tree, cgroup->folder < 0 ? ": the service must delegate its cgroup" : "",
+		proof->left);
 }
 
 void orphans_end(const struct record *record, struct orphans *orphans)
 {
 	struct mono start = mono_now();
 	struct mono until = mono_after(start, TREE_EMPTY_MS);
-	*orphans = (struct orphans){.method = "none"};
-	bool is_done = record->cgroup[0] && cgroup_end(record->cgroup, orphans, until);
-	if (!is_done && record->pid > 1)
-		session_end((long)record->pid, orphans, until);
-	orphans->ended_ms = mono_ms_since(mono_now(), start);
-	snprintf(orphans->reason, sizeof(orphans->reason),
-		"its runner died, so how it ended is not known; %u of its processes were ended",
-		(unsigned)orphans->ended_count);
-	if (orphans->left_count > 0)
-		snprintf(orphans->reason, sizeof(orphans->reason),
-			"its runner died, so how it ended is not known; %u of its processes could "
-			"not be "
-			"ended",
-			(unsigned)orphans->left_count);
+	struct proof *proof = &orphans->proof;
+	struct cgroup cgroup = {.folder = -1};
+	struct tree *tree = calloc(1, sizeof(*tree));
+	uint32_t empty = 0;
+	*proof = (struct proof){.method = "none"};
+	if (record->cgroup[0])
+		cgroup_open(&cgroup, record->cgroup, orphans->run);
+	struct tree_search search = {.runner = (pid_t)record->pid,
+		.runner_started = record->start_ticks,
+		.keeper = getppid(),
+		.known = orphans->known,
+		.known_count = orphans->known_count,
+		.since = platform_start_ticks(getpid())};
+	while (tree && empty < EMPTY_PASSES && !mono_reached(mono_now(), until)) {
+		proof->left_count = end_once(&search, &cgroup, tree, proof);
+		empty = proof->left_count == 0 ? empty + 1 : 0;
+		/* A pause without a descriptor; this child has nothing else to do. */
+		poll(NULL, 0, LOOK_EVERY_MS);
+	}
+	if (proof->left_count > 0 && tree)
+		describe_left(tree, &cgroup, proof);
+	proof->ended_count -= proof->left_count < proof->ended_count ? proof->left_count
+								     : proof->ended_count;
+	proof->ended_ms = mono_ms_since(mono_now(), start);
+	cgroup_destroy(&cgroup);
+	free(tree);
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * Ends what a dead runner left behind: its cgroup where it had one, else its session. Called by a
- * store child; it may take TREE_EMPTY_MS.
+ * Ends what a dead runner left behind: its cgroup where it had one, and whatever is left of its
+ * session and group or was handed to the supervisor. Called by a store child, which is a child of
+ * the supervisor; it may take TREE_EMPTY_MS. Never touches the agent, its own children, or a pid
+ * <= 1.
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "proto/record.h"
+#include "supervisor/runner/proof.h"
 
 struct orphans {
-	uint32_t ended_count;
-	uint32_t left_count;
-	uint64_t ended_ms;
-	const char *method;
-	char reason[REASON_BYTES_MAX + 1];
+	struct text run;    /* the run's name; lent */
+	const pid_t *known; /* the supervisor's own children; lent */
+	uint32_t known_count;
+	struct proof proof; /* out */
 };
 
 void orphans_end(const struct record *record, struct orphans *orphans);

@@ -57,6 +57,17 @@ _Noreturn static void store_child(struct store_job *job, struct lock *lock)
 	_exit(0);
 }
 
+/* Who the supervisor started itself: all other children of its were handed to it. */
+static uint32_t list_known(const struct shell *shell, pid_t known[SHELL_CHILDREN_MAX])
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < SHELL_CHILDREN_MAX; i++) {
+		if (shell->children[i].kind != CHILD_FREE && shell->children[i].pid > 1)
+			known[count++] = shell->children[i].pid;
+	}
+	return count;
+}
+
 void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_t byte)
 {
 	int ends[2];
@@ -66,7 +77,10 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
+		pid_t known[SHELL_CHILDREN_MAX];
 		struct store_job job = {.act = act,
+			.known = known,
+			.known_count = list_known(shell, known),
 			.run = run == RULES_NO_RUN ? NULL : &shell->rules.runs[run],
 			.byte = byte,
 			.config = &shell->config,

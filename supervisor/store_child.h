@@ -15,6 +15,8 @@ struct store_job {
 	uint8_t byte;                /* ACT_CANCEL */
 	const struct config *config;
 	const char *token;
+	const pid_t *known; /* the supervisor's own children */
+	uint32_t known_count;
 	int runs;          /* the folder of the records */
 	int state;         /* the state folder */
 	int flight;        /* shared memory, -1: none */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -89,6 +91,39 @@ bool cgroup_create(struct cgroup *cgroup, struct text name)
 	return true;
 }
 
+static bool holds(const struct cgroup *cgroup, pid_t pid)
+{
+	char text[FILE_ROOM], line[24];
+	own_fd fd = openat(cgroup->folder, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	text[0] = '\n';
+	ssize_t size = fd < 0 ? -1 : fd_read_all(fd, text + 1, sizeof(text) - 2);
+	text[size > 0 ? size + 1 : 1] = '\0';
+	snprintf(line, sizeof(line), "\n%d\n", (int)pid);
+	return size < 0 || strstr(text, line) != NULL;
+}
+
+bool cgroup_open(struct cgroup *cgroup, const char *path, struct text name)
+{
+	char expected[RUN_NAME_BYTES_MAX + 16];
+	struct statfs info;
+	const char *last = strrchr(path, '/');
+	*cgroup = (struct cgroup){.folder = -1};
+	snprintf(expected, sizeof(expected), "/nixfleet-%.*s", TEXT_ARGS(name));
+	if (path[0] != '/' || !last || strcmp(last, expected) != 0 ||
+		strlen(path) >= sizeof(cgroup->path))
+		return false;
+	own_fd fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstatfs(fd, &info) < 0 || info.f_type != CGROUP2_SUPER_MAGIC)
+		return false;
+	cgroup->folder = steal_fd(&fd);
+	if (holds(cgroup, getpid()) || holds(cgroup, getppid())) {
+		fd_drop(&cgroup->folder);
+		return false;
+	}
+	memcpy(cgroup->path, path, strlen(path) + 1);
+	return true;
+}
+
 void cgroup_destroy(struct cgroup *cgroup)
 {
 	fd_drop(&cgroup->folder);
@@ -115,7 +150,7 @@ static void move_self(const struct cgroup *cgroup)
 pid_t cgroup_fork(const struct cgroup *cgroup)
 {
 	pid_t pid = -1;
-	if (cgroup->folder >= 0)
+	if (cgroup->folder >= 0 && !cgroup->was_killed)
 		pid = fork_into(cgroup->folder);
 	if (pid >= 0)
 		return pid;
@@ -125,11 +160,12 @@ pid_t cgroup_fork(const struct cgroup *cgroup)
 	return pid;
 }
 
-bool cgroup_kill(const struct cgroup *cgroup)
+bool cgroup_kill(struct cgroup *cgroup)
 {
 	own_fd fd = cgroup->folder < 0
 			    ? -1
 			    : openat(cgroup->folder, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	cgroup->was_killed = cgroup->was_killed || fd >= 0;
 	return fd >= 0 && fd_write_all(fd, "1", 1) == 0;
 }
 

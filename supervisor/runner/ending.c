@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* Ending the tree, and the proof of it. */
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +24,12 @@ static bool is_empty(void)
 	}
 }
 
+/* The cgroup knows also those whose parent is somebody else. */
+static bool is_over(const struct run *run)
+{
+	return is_empty() && cgroup_is_empty(&run->cgroup);
+}
+
 static bool is_hurried(const struct run *run)
 {
 	return run->asked == ASKED_KILL;
@@ -37,7 +42,7 @@ static void ask_to_end(struct run *run)
 	if (!tree_list(&run->tree))
 		run->tree.count = 0;
 	tree_signal(&run->tree, &run->told, SIGTERM);
-	run->ended_count += tree_signal(&run->tree, &run->told, SIGCONT);
+	run->proof.ended_count += tree_signal(&run->tree, &run->told, SIGCONT);
 	run->told = run->tree;
 }
 
@@ -45,7 +50,7 @@ static void wait_politely(struct run *run, struct mono until)
 {
 	struct mono next = {0};
 	for (struct mono now = mono_now();
-		!is_empty() && !mono_reached(now, until) && !is_hurried(run); now = mono_now()) {
+		!is_over(run) && !mono_reached(now, until) && !is_hurried(run); now = mono_now()) {
 		if (mono_reached(now, next)) {
 			ask_to_end(run);
 			next = mono_after(mono_now(), ASK_AGAIN_MS);
@@ -54,29 +59,38 @@ static void wait_politely(struct run *run, struct mono until)
 	}
 }
 
+/* That something is left is what waitpid and the cgroup say; what it is, only the list can tell,
+ * and a /proc that hides other users' processes tells nothing. */
 static void describe_left(struct run *run)
 {
-	const struct tree_member *first = &run->tree.members[0];
-	const char *user = "another user";
-	if (first->user == 0)
-		user = "root";
-	else if (first->user == geteuid())
-		user = "the agent's own user";
-	run->left_count = run->tree.count;
-	snprintf(run->left, sizeof(run->left), "%u process%s of %s left (%s, pid %d, state %c)%s",
-		(unsigned)run->tree.count, run->tree.count == 1 ? "" : "es", user, first->name,
-		(int)first->pid, first->state,
-		run->cgroup.folder < 0 && first->user != geteuid()
-			? ": the service must delegate its cgroup"
-			: "");
+	bool is_foreign;
+	if (!tree_list(&run->tree))
+		run->tree.count = 0;
+	run->proof.left_count = run->tree.count;
+	if (run->tree.count > 0) {
+		is_foreign = run->tree.members[0].user != geteuid();
+		tree_describe(&run->tree,
+			run->cgroup.folder < 0 && is_foreign
+				? ": the service must delegate its cgroup"
+				: "",
+			run->proof.left);
+		return;
+	}
+	run->proof.left_count = cgroup_count(&run->cgroup);
+	if (run->proof.left_count == 0)
+		run->proof.left_count = 1;
+	snprintf(run->proof.left, sizeof(run->proof.left),
+		"at least %u process%s left that /proc does not show to this account",
+		(unsigned)run->proof.left_count, run->proof.left_count == 1 ? " is" : "es are");
 }
 
 static void kill_all(struct run *run)
 {
 	struct mono until = mono_after(mono_now(), TREE_EMPTY_MS);
-	while (!is_empty() && !mono_reached(mono_now(), until)) {
+	while (!is_over(run) && !mono_reached(mono_now(), until)) {
+		run->is_killed = true;
 		if (cgroup_kill(&run->cgroup))
-			run->method = "cgroup";
+			run->proof.method = "cgroup";
 		/* Also without a cgroup, and for what left it. */
 		if (tree_list(&run->tree))
 			tree_signal(&run->tree, NULL, SIGKILL);
@@ -87,16 +101,26 @@ static void kill_all(struct run *run)
 void run_end_tree(struct run *run, bool polite, uint64_t grace_ms)
 {
 	struct mono start = mono_now();
-	if (is_empty())
+	uint32_t before = run->proof.ended_count, inside = cgroup_count(&run->cgroup);
+	run->is_killed = false;
+	run->proof.left_count = 0;
+	run->proof.left[0] = '\0';
+	if (is_over(run))
 		return;
-	run->method = "signals";
+	run->proof.method = "signals";
 	run->told.count = 0;
 	if (polite)
 		wait_politely(run, mono_after(start, grace_ms));
 	else if (tree_list(&run->tree))
-		run->ended_count += run->tree.count;
+		run->proof.ended_count += run->tree.count;
 	kill_all(run);
-	if (!is_empty() && tree_list(&run->tree) && run->tree.count > 0)
+	/* Signals do not reach other users' processes, and their cgroup does. */
+	if (run->proof.ended_count < before + inside)
+		run->proof.ended_count = before + inside;
+	if (!is_over(run))
 		describe_left(run);
-	run->ended_ms += mono_ms_since(mono_now(), start);
+	run->proof.ended_count -= run->proof.left_count < run->proof.ended_count - before
+					  ? run->proof.left_count
+					  : run->proof.ended_count - before;
+	run->proof.ended_ms += mono_ms_since(mono_now(), start);
 }
