@@ -80,6 +80,17 @@ static int append(
 	return 0;
 }
 
+/* Makes the record durable. What an earlier child wrote, and could not sync, the kernel may have
+ * thrown away and call the next fsync good: so it is written again first. */
+static int make_durable(struct store_job *job, int fd, bool was_there)
+{
+	uint8_t data[RECORD_BYTES];
+	ssize_t size = was_there ? fd_read_at(fd, data, sizeof(data), 0) : 0;
+	if (size < 0 || fd_write_at(fd, data, (size_t)size, 0) < 0)
+		return fail(job, "write of the record");
+	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+}
+
 /* Idempotent: a child that was killed after it wrote is followed by one that finds it written. */
 static int act_accept(struct store_job *job)
 {
@@ -105,8 +116,8 @@ static int act_accept(struct store_job *job)
 	if (run->outcome == OUTCOME_REFUSED && record.state == RECORD_WAITING &&
 		append(job, fd, &record, &refused) < 0)
 		return -1;
-	if (fd_sync(fd) < 0)
-		return fail(job, "fsync of the record");
+	if (make_durable(job, fd, true) < 0)
+		return -1;
 	return fd_sync(job->runs) < 0 ? fail(job, "fsync of the folder") : 0;
 }
 
@@ -117,9 +128,10 @@ static int act_keep(struct store_job *job)
 	own_fd fd = open_locked(job, 0, &record);
 	if (fd < 0)
 		return -1;
-	if (record.state != RECORD_FINISHED && append(job, fd, &record, &frame) < 0)
+	bool was_there = record.state == RECORD_FINISHED;
+	if (!was_there && append(job, fd, &record, &frame) < 0)
 		return -1;
-	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+	return make_durable(job, fd, was_there);
 }
 
 static int act_mark(struct store_job *job)
@@ -134,38 +146,68 @@ static int act_mark(struct store_job *job)
 	own_fd fd = open_locked(job, 0, &record);
 	if (fd < 0)
 		return -1;
-	if (record.told == RECORD_NOT_TOLD && append(job, fd, &record, &frame) < 0)
+	bool was_there = record.told != RECORD_NOT_TOLD;
+	if (!was_there && append(job, fd, &record, &frame) < 0)
 		return -1;
-	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+	return make_durable(job, fd, was_there);
+}
+
+/* What is known of a run whose runner is gone, with the proof that its tree is. */
+static void explain_loss(const struct store_job *job, const struct record *record,
+	const struct proof *proof, struct record_frame *frame, char reason[REASON_BYTES_MAX + 1])
+{
+	char ended[96];
+	bool is_overdue = job->run && job->run->is_killing;
+	proof_text(proof, ended, sizeof(ended));
+	if (is_overdue) {
+		frame->result.outcome = OUTCOME_TIMED_OUT;
+		snprintf(reason, REASON_BYTES_MAX + 1,
+			"timed out after %llu s in step %.60s; its runner hung and was "
+			"killed%s%s%.140s",
+			(unsigned long long)(record->deadline_ms / 1000), record->stage, ended,
+			proof->left_count > 0 ? "; " : "", proof->left);
+	} else {
+		snprintf(reason, REASON_BYTES_MAX + 1,
+			"its runner died in step %.60s, so how it ended is not known%s%s%.140s",
+			record->stage[0] ? record->stage : "start", ended,
+			proof->left_count > 0 ? "; " : "", proof->left);
+	}
+	frame->result.reason = text_of(reason);
+	frame->result.method = text_of(proof->method);
+	frame->result.ended_count = proof->ended_count;
+	frame->result.ended_ms = proof->ended_ms;
+	frame->result.left_count = proof->left_count;
+	frame->result.left = text_of(proof->left);
 }
 
 /* What a dead runner left: its tree is ended first, then the record says what is known. */
-static int settle(struct store_job *job, int fd, struct record *record)
+static int settle(struct store_job *job, const char *name, int fd, struct record *record)
 {
-	char boot[BOOT_ID_BYTES];
-	struct orphans orphans = {0};
+	char boot[BOOT_ID_BYTES], reason[REASON_BYTES_MAX + 1];
+	struct orphans orphans = {
+		.run = text_of(name), .known = job->known, .known_count = job->known_count};
+	int64_t now = wall_ms(wall_now());
 	platform_boot_id(boot);
 	bool is_other_boot = strcmp(boot, record->boot) != 0;
 	struct record_frame frame = {.type = RECORD_RESULT,
 		.result = {.outcome = is_other_boot ? OUTCOME_INTERRUPTED : OUTCOME_LOST,
 			.method = text_of("none"),
-			.wall_ms = wall_ms(wall_now())}};
+			.took_ms = now > record->started_wall_ms
+					   ? (uint64_t)(now - record->started_wall_ms)
+					   : 0,
+			.wall_ms = now}};
 	if (is_other_boot && strcmp(record->command, "reboot") == 0) {
 		frame.result.outcome = OUTCOME_EXITED;
 	} else if (is_other_boot) {
 		frame.result.reason = text_of("the machine was started anew while it ran");
 	} else {
 		orphans_end(record, &orphans);
-		frame.result.reason = text_of(orphans.reason);
-		frame.result.method = text_of(orphans.method);
-		frame.result.ended_count = orphans.ended_count;
-		frame.result.ended_ms = orphans.ended_ms;
-		frame.result.left_count = orphans.left_count;
+		explain_loss(job, record, &orphans.proof, &frame, reason);
 	}
 	if (append(job, fd, record, &frame) < 0)
 		return -1;
-	record_folder_remove(job->runs, job->run ? job->run->name : "", ".ctl");
-	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
+	record_folder_remove(job->runs, name, ".ctl");
+	return make_durable(job, fd, false);
 }
 
 static int act_settle(struct store_job *job)
@@ -179,7 +221,11 @@ static int act_settle(struct store_job *job)
 		return fail(job, "flock of the record");
 	if (record_read(fd, &record) < 0)
 		return fail(job, "read of the record");
-	if (!is_live && record.state == RECORD_RUNNING && settle(job, fd, &record) < 0)
+	if (!is_live && record.state == RECORD_RUNNING &&
+		settle(job, job->run->name, fd, &record) < 0)
+		return -1;
+	/* The runner died over a disk that did not take its result. */
+	if (!is_live && record.state == RECORD_FINISHED && make_durable(job, fd, true) < 0)
 		return -1;
 	say_found(job, text_of(job->run->name), &record, is_live);
 	return 0;
@@ -258,12 +304,8 @@ static int act_scan(struct store_job *job)
 			job->sequence = entry->record.sequence;
 		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {
 			own_fd fd = record_folder_open(job->runs, entry->name, O_RDWR);
-			struct rules_run run = {0};
-			snprintf(run.name, sizeof(run.name), "%s", entry->name);
-			job->run = &run;
 			if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-				settle(job, fd, &entry->record);
-			job->run = NULL;
+				settle(job, entry->name, fd, &entry->record);
 		}
 		if (!is_wanted(job, entry) && !is_new)
 			continue;

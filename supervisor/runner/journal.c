@@ -16,6 +16,7 @@
 #include "supervisor/platform.h"
 
 #define DISK_AGAIN_MS 1000
+#define START_TRIES   3
 
 static void file_name(const struct run *run, const char *suffix, char path[PATH_BYTES_MAX * 2])
 {
@@ -52,9 +53,20 @@ static int open_record(struct run *run)
 	return 0;
 }
 
+/* Durable, or not done. After an fsync that failed the kernel may have thrown the pages away and
+ * call the next fsync good: so the same bytes are written at the same place before each. */
+static bool write_durably(
+	struct run *run, const struct record *before, const struct record_frame *frame)
+{
+	run->record = *before;
+	return record_append(run->record_fd, &run->record, frame) == 0 &&
+	       fd_sync(run->record_fd) == 0;
+}
+
 static int write_started(struct run *run)
 {
 	char boot[BOOT_ID_BYTES];
+	const struct record before = run->record;
 	platform_boot_id(boot);
 	struct record_frame frame = {.type = RECORD_STARTED,
 		.started = {.pid = (uint64_t)getpid(),
@@ -63,13 +75,26 @@ static int write_started(struct run *run)
 			.cgroup = text_of(run->cgroup.path),
 			.wall_ms = wall_ms(wall_now()),
 			.deadline_ms = run->plan.deadline_ms}};
-	if (record_append(run->record_fd, &run->record, &frame) < 0 ||
-		fd_sync(run->record_fd) < 0) {
-		log_error("the record of %.*s does not take its start: %s",
-			TEXT_ARGS(run->plan.run), strerror(errno));
-		return -1;
+	for (int i = 0; i < START_TRIES; i++) {
+		if (i > 0)
+			poll(NULL, 0, DISK_AGAIN_MS);
+		if (write_durably(run, &before, &frame))
+			return 0;
 	}
-	return 0;
+	log_error("the record of %.*s does not take its start: %s", TEXT_ARGS(run->plan.run),
+		strerror(errno));
+	return -1;
+}
+
+/* Nothing was started; the record may say so or not, so the supervisor is told to write it. */
+static void refuse(struct run *run, const char *what)
+{
+	snprintf(run->reason, sizeof(run->reason), "%s: %s", what, strerror(errno));
+	report(run, &(struct report){.type = REPORT_RESULT,
+			    .result = {.outcome = OUTCOME_REFUSED,
+				    .reason = text_of(run->reason),
+				    .summary = TEXT_NONE,
+				    .kept = false}});
 }
 
 static void open_files(struct run *run)
@@ -96,6 +121,7 @@ int journal_open(struct run *run)
 	cgroup_create(&run->cgroup, run->plan.run);
 	open_files(run);
 	if (write_started(run) < 0) {
+		refuse(run, "its start could not be written to the disk");
 		cgroup_destroy(&run->cgroup);
 		return -1;
 	}
@@ -105,35 +131,33 @@ int journal_open(struct run *run)
 	return 0;
 }
 
-static bool keep_result(struct run *run)
+static struct record_frame result_of(struct run *run)
 {
-	struct record_frame frame = {.type = RECORD_RESULT,
+	return (struct record_frame){.type = RECORD_RESULT,
 		.result = {.outcome = run->outcome,
 			.code = run->code,
 			.reason = text_of(run->reason),
 			.summary = text_of(run->summary),
 			.wall_ms = wall_ms(wall_now()),
 			.took_ms = run_ms(run),
-			.method = text_of(run->method),
-			.ended_count = run->ended_count,
-			.ended_ms = run->ended_ms,
-			.left_count = run->left_count,
-			.left = text_of(run->left),
+			.method = text_of(run->proof.method),
+			.ended_count = run->proof.ended_count,
+			.ended_ms = run->proof.ended_ms,
+			.left_count = run->proof.left_count,
+			.left = text_of(run->proof.left),
 			.output_bytes = run->sink.bytes,
 			.output_dropped = run->sink.dropped}};
-	if (run->record.state != RECORD_FINISHED &&
-		record_append(run->record_fd, &run->record, &frame) < 0)
-		return false;
-	return fd_sync(run->record_fd) == 0;
 }
 
 void journal_close(struct run *run)
 {
 	char path[PATH_BYTES_MAX * 2];
 	bool is_kept, is_told = false;
+	const struct record before = run->record;
 	sink_end(&run->sink, run_ms(run));
+	const struct record_frame frame = result_of(run);
 	for (;;) {
-		is_kept = keep_result(run);
+		is_kept = write_durably(run, &before, &frame);
 		struct report result = {.type = REPORT_RESULT,
 			.result = {.outcome = run->outcome,
 				.code = run->code,
