@@ -40,8 +40,7 @@ enum op_failure {
 	FAILURE_STOPS,    /* the run ends with this step's outcome */
 	FAILURE_WARNS,    /* the run goes on; a line in the output says so */
 	FAILURE_GOES_ON,  /* it is an answer, not a failure: on with the next step */
-	FAILURE_RECOVERS, /* the outcome is this step's, and the steps from `recovery` on clean up
-			   */
+	FAILURE_RECOVERS, /* the outcome is this step's; the steps from `recovery` on clean up */
 };
 
 /* What a step is besides a program. */
@@ -56,7 +55,9 @@ struct op_step {
 	enum op_kind kind;
 	enum op_guard guard;
 	enum op_failure failure;
-	const char *recovery;  /* the stage to go on with after a failure */
+	const char
+		*recovery; /* the stage that cleans up: after a failure that recovers, and, whatever
+			      a failure means, when the step was ended before its time */
 	const char *good_jump; /* the stage to go on with after success; NULL: the next */
 	const char *says;      /* the reason, instead of what a program wrote; of OP_FAIL too */
 	const char *argv[OP_ARGV_MAX];

@@ -67,8 +67,12 @@
 /* Commands. */
 #define COMMAND_GRACE_MS    10000
 #define TREE_EMPTY_MS       5000
-#define OUTPUT_HELD_MS      2000    /* the main process ended, a child still holds stdout */
-#define RUNNER_OVERDUE_MS   10000   /* beyond deadline, grace and tree: the supervisor acts */
+#define OUTPUT_HELD_MS      2000  /* the main process ended, a child still holds stdout */
+#define CLEANING_MS         10000 /* what undoes a half-done command, whatever its deadline was */
+#define INTERRUPT_MS        10000 /* from SIGTERM to the runner until its tree is ended, in all: */
+#define INTERRUPT_GRACE_MS  3000  /* TERM, */
+#define INTERRUPT_CLEAN_MS  2000  /* and undoing */
+#define RUNNER_OVERDUE_MS   20000 /* beyond deadline, grace and tree: the supervisor acts */
 #define ACTIVATION_WAIT_MS  3600000 /* for a unit outside the tree, whatever the deadline was */
 #define RECORD_LOOK_MS      250
 #define SENT_EVERY_MS       1000
@@ -91,6 +95,10 @@ static_assert(WORKER_DEGRADED_MS < WORKER_HUNG_MS, "degraded comes before hung")
 static_assert(WORKER_STOP_MS < SUPERVISOR_STOP_MS, "the worker stops before its supervisor");
 static_assert(SUPERVISOR_STOP_MS < SERVICE_STOP_MS, "the supervisor stops before the service");
 static_assert(COMMAND_GRACE_MS + TREE_EMPTY_MS < SERVICE_STOP_MS, "a runner ends its tree in time");
+static_assert(CLEANING_MS + TREE_EMPTY_MS < RUNNER_OVERDUE_MS, "a runner cleans up in time");
+static_assert(INTERRUPT_GRACE_MS + TREE_EMPTY_MS + INTERRUPT_CLEAN_MS <= INTERRUPT_MS,
+	"a runner that the machine's end interrupts is done in time");
+static_assert(INTERRUPT_MS < SERVICE_STOP_MS, "and before the service is killed");
 static_assert(RECORD_RESERVE_BYTES < RECORD_BYTES, "a record has room for its steps");
 static_assert(RUNS_QUEUED_MAX + RUNS_OWED_TOLD_MAX < RUNS_KNOWN_MAX, "live runs fit in memory");
 static_assert(STORE_SLOW_MS < STORE_KILL_MS, "slow is said before the end");

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,8 +14,6 @@
 
 /* What a command leaves behind when it ended by itself gets this long to go. */
 #define LEFTOVER_GRACE_MS 500
-/* The machine goes down: TERM, KILL and the record must fit into ten seconds. */
-#define INTERRUPT_GRACE_MS 4000
 
 struct ended {
 	enum outcome outcome;
@@ -106,6 +105,15 @@ static enum outcome asked_outcome(enum run_asked asked)
 	return OUTCOME_TIMED_OUT;
 }
 
+/* A step that cleans up has a time of its own, which nobody cuts short but the machine's end. */
+static struct mono limit(const struct run *run)
+{
+	if (!run->is_outcome_fixed)
+		return run->asked == ASKED_NOTHING ? run->deadline : (struct mono){0};
+	return mono_after(
+		run->cleaning, run->asked == ASKED_INTERRUPT ? INTERRUPT_CLEAN_MS : CLEANING_MS);
+}
+
 /* Until the process ended and its output is read, or until somebody or the clock ends it. */
 static struct ended watch(struct run *run, pid_t main)
 {
@@ -121,18 +129,19 @@ static struct ended watch(struct run *run, pid_t main)
 		if (has_ended && run->output < 0 && run->error < 0)
 			return ended_of(status);
 		if (mono_reached(now, held)) {
+			/* What this step left must not meddle with the next one. */
 			list_leftovers(run);
+			run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
 			return ended_of(status);
 		}
-		if (!has_ended &&
-			(run->asked != ASKED_NOTHING || mono_reached(now, run->deadline))) {
+		if (!has_ended && mono_reached(now, limit(run))) {
 			struct ended ended = {asked_outcome(run->asked), 0};
 			run_end_tree(run, run->asked != ASKED_KILL,
 				run->asked == ASKED_INTERRUPT ? INTERRUPT_GRACE_MS
 							      : run->plan.grace_ms);
 			return ended;
 		}
-		run_attend(run, mono_ms_until(now, mono_earlier(run->deadline, held)));
+		run_attend(run, mono_ms_until(now, mono_earlier(limit(run), held)));
 	}
 }
 
@@ -140,7 +149,9 @@ static bool run_step(struct run *run, const struct step *step, struct ended *end
 {
 	struct process process;
 	run->sink.last_line[0] = '\0';
-	if (process_start(&process, step, &run->plan, &run->cgroup, run->reason) < 0)
+	run->is_killed = false;
+	if (process_start(&process, step, &run->plan, &run->cgroup,
+		    run->is_outcome_fixed ? run->trouble : run->reason) < 0)
 		return false;
 	run->output = process.output;
 	run->error = process.error;
@@ -167,10 +178,7 @@ static void explain(struct run *run, const struct step *step, struct ended ended
 	char how[OUTCOME_TEXT_BYTES], proof[160] = "";
 	const char *last = run->sink.last_line;
 	outcome_text(ended.outcome, ended.code, how);
-	if (run->ended_count > 0)
-		snprintf(proof, sizeof(proof), "; %u process%s ended by %s in %" PRIu64 " ms",
-			(unsigned)run->ended_count, run->ended_count == 1 ? "" : "es", run->method,
-			run->ended_ms);
+	proof_text(&run->proof, proof, sizeof(proof));
 	switch (ended.outcome) {
 	case OUTCOME_EXITED:
 		if (step->says && ended.code == 1)
@@ -207,7 +215,41 @@ static void fix(struct run *run, const struct step *step, struct ended ended)
 	run->outcome = ended.outcome;
 	run->code = ended.code;
 	run->is_outcome_fixed = true;
+	run->cleaning = mono_now();
 	explain(run, step, ended);
+}
+
+/* A git that was killed leaves its lock, and every later one would stumble over it. The lock is the
+ * dead one's: had another git held it, ours would have failed at once. */
+static void remove_lock(struct run *run, const struct step *step, int64_t since_ms)
+{
+	char path[PATH_BYTES_MAX + 32], line[PATH_BYTES_MAX + 64];
+	struct stat info;
+	snprintf(path, sizeof(path), "%.*s/.git/index.lock", TEXT_ARGS(run->plan.repo));
+	if (!run->is_killed || strcmp(program_of(step), "git") != 0 || stat(path, &info) < 0 ||
+		(int64_t)info.st_mtime * 1000 + 1000 < since_ms || unlink(path) < 0)
+		return;
+	snprintf(line, sizeof(line), "%s is removed: its git was killed\n", path);
+	say(run, line);
+}
+
+static void note_trouble(struct run *run, const struct step *step, struct ended ended)
+{
+	char how[OUTCOME_TEXT_BYTES];
+	outcome_text(ended.outcome, ended.code, how);
+	if (!run->trouble[0])
+		snprintf(run->trouble, sizeof(run->trouble),
+			"cleaning up failed in step %.60s: %s%s%.120s", step->stage, how,
+			run->sink.last_line[0] ? ": " : "", run->sink.last_line);
+}
+
+/* The outcome stands; what comes now only undoes what was begun. */
+static bool judge_cleaning(struct run *run, const struct step *step, struct ended ended)
+{
+	bool is_good = ended.outcome == OUTCOME_EXITED && ended.code == 0;
+	if (!is_good && step->failure != FAILURE_GOES_ON)
+		note_trouble(run, step, ended);
+	return ended.outcome == OUTCOME_EXITED || ended.outcome == OUTCOME_SIGNALED;
 }
 
 /* What the end of a step means for the run; false: it is over. */
@@ -216,20 +258,23 @@ static bool judge(struct run *run, const struct step *step, struct ended ended)
 	bool is_good = ended.outcome == OUTCOME_EXITED && ended.code == 0;
 	bool is_own = ended.outcome == OUTCOME_EXITED || ended.outcome == OUTCOME_SIGNALED;
 	char line[256];
-	if (!is_own && !run->is_outcome_fixed)
+	if (run->is_outcome_fixed)
+		return judge_cleaning(run, step, ended);
+	if (!is_own) {
 		fix(run, step, ended);
-	if (!is_own)
-		return false;
+		/* While something of it still lives, undoing would be a race against it. */
+		if (!step->recovery || run->proof.left_count > 0)
+			return false;
+		steps_jump(&run->steps, step->recovery);
+		return true;
+	}
 	if (is_good) {
-		if (step->good_jump && !run->is_outcome_fixed)
+		if (step->good_jump)
 			steps_jump(&run->steps, step->good_jump);
 		return true;
 	}
 	switch (step->failure) {
-	case FAILURE_STOPS:
-		if (!run->is_outcome_fixed)
-			fix(run, step, ended);
-		return false;
+	case FAILURE_STOPS: fix(run, step, ended); return false;
 	case FAILURE_WARNS:
 		snprintf(line, sizeof(line), "warning: %s failed, and the run goes on\n",
 			step->stage);
@@ -273,20 +318,41 @@ static void sum_tests(struct run *run)
 	}
 }
 
+/* No process, no descriptor: the call that failed is the reason. */
+static bool not_started(struct run *run, const struct step *step)
+{
+	if (run->is_outcome_fixed)
+		return false;
+	run->outcome = OUTCOME_REFUSED;
+	run->is_outcome_fixed = true;
+	run->cleaning = mono_now();
+	if (step->recovery)
+		steps_jump(&run->steps, step->recovery);
+	return step->recovery != NULL;
+}
+
 static bool one_step(struct run *run, struct step *step)
 {
 	struct ended ended;
+	int64_t since_ms = wall_ms(wall_now());
 	run->stage = step->stage;
 	note_step(run, step);
 	if (step->is_test)
 		note_tests(run);
-	if (!run_step(run, step, &ended)) {
-		run->outcome = OUTCOME_REFUSED;
-		return false;
-	}
+	if (!run_step(run, step, &ended))
+		return not_started(run, step);
+	remove_lock(run, step, since_ms);
 	if (step->is_test)
 		judge_test(run, step, ended);
 	return judge(run, step, ended);
+}
+
+static void add_reason(struct run *run, const char *more)
+{
+	size_t at = strlen(run->reason);
+	if (*more)
+		snprintf(run->reason + at, sizeof(run->reason) - at, "%s%.200s", at ? "; " : "",
+			more);
 }
 
 void run_steps(struct run *run)
@@ -308,10 +374,9 @@ void run_steps(struct run *run)
 	}
 	if (run->steps.script_at > 0 || verdict == STEPS_DONE)
 		sum_tests(run);
-	run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
-	if (run->left_count > 0)
-		snprintf(run->reason + strlen(run->reason),
-			sizeof(run->reason) - strlen(run->reason), "%s%.200s",
-			*run->reason ? "; " : "", run->left);
+	if (run->asked != ASKED_INTERRUPT || run->proof.left_count == 0)
+		run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
+	add_reason(run, run->trouble);
+	add_reason(run, run->proof.left);
 	steps_finish(&run->steps);
 }

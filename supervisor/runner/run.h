@@ -9,6 +9,7 @@
 #include "proto/plan.h"
 #include "proto/record.h"
 #include "supervisor/runner/cgroup.h"
+#include "supervisor/runner/proof.h"
 #include "supervisor/runner/sink.h"
 #include "supervisor/runner/steps.h"
 #include "supervisor/runner/tree.h"
@@ -40,19 +41,17 @@ struct run {
 	int64_t code;
 	char reason[REASON_BYTES_MAX + 1];
 	char summary[SHORT_TEXT_BYTES_MAX + 1];
-	bool is_outcome_fixed; /* what comes now only cleans up */
+	bool is_outcome_fixed;              /* what comes now only cleans up, */
+	struct mono cleaning;               /* since then: for CLEANING_MS, whoever asks for what */
+	char trouble[REASON_BYTES_MAX + 1]; /* why the tree is not clean; empty: it is */
 	const char *stage;
 	uint32_t step_count, test_count, test_passed;
-	/* The proof. */
-	uint32_t ended_count;
-	uint64_t ended_ms;
-	const char *method;
-	uint32_t left_count;
-	char left[REASON_BYTES_MAX + 1];
+	struct proof proof;
+	bool is_killed; /* the last tree that was ended did not go when it was asked to */
 };
 
 /* Runs the plan's steps and fills in the outcome. Whatever it started is ended when it returns, or
- * is counted in left_count. */
+ * is counted in the proof. */
 void run_steps(struct run *run);
 /* Milliseconds since the run began. */
 uint64_t run_ms(const struct run *run);

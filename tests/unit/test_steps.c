@@ -60,6 +60,12 @@ static const struct {
 	{"pull", PROTOCOL_HTTP, "nixos", "", "git -C /nowhere/repo pull\n"},
 	{"pull", PROTOCOL_HTTP, "nixos", "https://git/x",
 		"git clone --branch main --single-branch -- https://git/x /nowhere/repo\n"
+		"rm -f -- /nowhere/repo/.git/index.lock /nowhere/repo/.git/HEAD.lock "
+		"/nowhere/repo/.git/config.lock /nowhere/repo/.git/shallow.lock "
+		"/nowhere/repo/.git/refs/remotes/origin/main.lock\n"
+		"git -C /nowhere/repo config --replace-all remote.origin.url https://git/x\n"
+		"git -C /nowhere/repo config --replace-all remote.origin.fetch "
+		"+refs/heads/main:refs/remotes/origin/main\n"
 		"git -C /nowhere/repo fetch origin main\n"
 		"git -C /nowhere/repo reset --hard origin/main\n"
 		"git -C /nowhere/repo clean -fd\n"},
@@ -96,6 +102,7 @@ Test(steps, an_unchanged_lock_goes_straight_to_the_switch)
 	list(&command, NULL, text, sizeof(text));
 	cr_assert(eq(str, text,
 		"git -C /nowhere/repo diff --quiet HEAD -- flake.lock\n"
+		"git -C /nowhere/repo update-ref refs/nixfleet/before HEAD\n"
 		"nix flake update nixfleet --flake /nowhere/repo\n"
 		"git -C /nowhere/repo diff --quiet -- flake.lock\n"
 		"nixos-rebuild switch --flake /nowhere/repo#h1\n"));
@@ -108,6 +115,7 @@ Test(steps, a_lock_that_cannot_be_made_is_undone_and_nothing_is_switched)
 	list(&command, "lock", text, sizeof(text));
 	cr_assert(eq(str, text,
 		"git -C /nowhere/repo diff --quiet HEAD -- flake.lock\n"
+		"git -C /nowhere/repo update-ref refs/nixfleet/before HEAD\n"
 		"nix flake update nixfleet --flake /nowhere/repo\n"
 		"git -C /nowhere/repo checkout HEAD -- flake.lock\n"));
 }
