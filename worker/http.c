@@ -6,17 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "proto/base/check.h"
-#include "worker/platform.h"
+#include "worker/multi.h"
 
-#define HTTP_SOCKETS_MAX       8
-#define HTTP_TIMER_TURNS_MAX   8
 #define HTTP_REQUEST_BYTES_MAX (128 * 1024)
 #define HTTP_URL_BYTES_MAX     (URL_BYTES_MAX + HTTP_PATH_BYTES_MAX)
-/* A look-up that was given up goes on in its thread as long as the name servers are silent. */
-#define HTTP_LOOKUPS_HANGING_MAX 4
 
 enum http_state {
 	HTTP_IDLE,
@@ -24,96 +18,20 @@ enum http_state {
 	HTTP_DONE, /* reply is not taken yet */
 };
 
-struct http_socket {
-	struct http *http;
-	struct event *event; /* NULL: free */
-	curl_socket_t fd;
-	int ready; /* CURL_CSELECT_… */
-};
-
 struct http {
-	struct event_base *base;
 	const struct transport *transport;
-	CURLM *multi;
+	struct multi multi;
 	CURL *easy;
 	struct curl_slist *headers;
 	enum http_state state;
-	struct mono timer;
-	struct http_socket sockets[HTTP_SOCKETS_MAX];
 	uint64_t id;
 	struct bytes sent;     /* the request's body */
 	struct bytes received; /* the answer's */
 	uint32_t header_bytes;
 	bool is_too_large;
-	bool lookup_hangs; /* one was given up */
 	struct http_reply reply;
 	char error[CURL_ERROR_SIZE];
 };
-
-static void on_ready(evutil_socket_t fd, short what, void *data)
-{
-	struct http_socket *socket = data;
-	(void)fd;
-	if (what & EV_READ)
-		socket->ready |= CURL_CSELECT_IN;
-	if (what & EV_WRITE)
-		socket->ready |= CURL_CSELECT_OUT;
-}
-
-static struct http_socket *take_socket(struct http *http, curl_socket_t fd)
-{
-	for (uint32_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
-		if (!http->sockets[i].event) {
-			http->sockets[i] = (struct http_socket){.http = http, .fd = fd};
-			return &http->sockets[i];
-		}
-	}
-	return NULL;
-}
-
-static void release_socket(struct http_socket *socket)
-{
-	if (!socket)
-		return;
-	if (socket->event)
-		event_free(socket->event);
-	*socket = (struct http_socket){0};
-}
-
-/* libcurl says what it waits for on which socket. */
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *known)
-{
-	struct http *http = data;
-	struct http_socket *socket = known;
-	short wanted = EV_PERSIST;
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		release_socket(socket);
-		curl_multi_assign(http->multi, fd, NULL);
-		return 0;
-	}
-	if (!socket)
-		socket = take_socket(http, fd);
-	if (!socket)
-		return -1;
-	if (what & CURL_POLL_IN)
-		wanted |= EV_READ;
-	if (what & CURL_POLL_OUT)
-		wanted |= EV_WRITE;
-	if (socket->event)
-		event_free(socket->event);
-	socket->event = event_new(http->base, fd, wanted, on_ready, socket);
-	curl_multi_assign(http->multi, fd, socket->event ? socket : NULL);
-	return socket->event && event_add(socket->event, NULL) == 0 ? 0 : -1;
-}
-
-static int on_timer(CURLM *multi, long wait_ms, void *data)
-{
-	struct http *http = data;
-	(void)multi;
-	http->timer = wait_ms < 0 ? MONO_NEVER : mono_after(mono_now(), (uint64_t)wait_ms);
-	return 0;
-}
 
 static size_t on_body(char *data, size_t size, size_t count, void *user)
 {
@@ -139,28 +57,15 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
 	return bytes;
 }
 
-static bool set_up_multi(struct http *http)
-{
-	return curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
-	       curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-	       curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
-	       curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-	       curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
-}
-
 struct http *http_create(struct event_base *base, const struct transport *transport)
 {
 	struct http *http = calloc(1, sizeof(*http));
 	if (!http)
 		return NULL;
-	http->base = base;
 	http->transport = transport;
-	http->timer = MONO_NEVER;
-	http->multi = curl_multi_init();
 	http->easy = curl_easy_init();
-	if (!http->multi || !http->easy || !set_up_multi(http)) {
+	if (!http->easy || !multi_init(&http->multi, base)) {
 		curl_easy_cleanup(http->easy);
-		curl_multi_cleanup(http->multi);
 		free(http);
 		errno = ENOMEM;
 		return NULL;
@@ -223,14 +128,6 @@ static bool set_request(struct http *http, const char *path)
 	       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->error) == CURLE_OK;
 }
 
-static bool too_many_lookups(struct http *http)
-{
-	uint32_t threads = http->lookup_hangs ? platform_threads() : 0;
-	if (threads <= 1)
-		http->lookup_hangs = false;
-	return threads > HTTP_LOOKUPS_HANGING_MAX;
-}
-
 void http_post(
 	struct http *http, uint64_t id, const char *path, const char *token, struct text body)
 {
@@ -241,7 +138,7 @@ void http_post(
 	http->error[0] = '\0';
 	bytes_clear(&http->received);
 	bytes_clear(&http->sent);
-	if (too_many_lookups(http)) {
+	if (multi_is_clogged(&http->multi)) {
 		end_with(http, "the name servers are silent: earlier look-ups still hang");
 		return;
 	}
@@ -249,7 +146,7 @@ void http_post(
 	curl_easy_reset(http->easy);
 	if (bytes_append(&http->sent, body.data, body.size) < 0 || !set_headers(http, token) ||
 		!transport_set_up(http->transport, http->easy) || !set_request(http, path) ||
-		curl_multi_add_handle(http->multi, http->easy) != CURLM_OK) {
+		curl_multi_add_handle(http->multi.handle, http->easy) != CURLM_OK) {
 		end_with(http, "out of memory");
 		return;
 	}
@@ -258,17 +155,9 @@ void http_post(
 
 static void explain(struct http *http, CURLcode code)
 {
-	curl_off_t found_us = 0;
-	const char *words = http->error[0] ? http->error : curl_easy_strerror(code);
-	if (http->is_too_large)
-		words = "the answer is too large";
-	else if (code == CURLE_OPERATION_TIMEDOUT) {
-		curl_easy_getinfo(http->easy, CURLINFO_NAMELOOKUP_TIME_T, &found_us);
-		if (found_us == 0) {
-			http->lookup_hangs = true;
-			words = "no answer from the name servers";
-		}
-	}
+	const char *words = http->is_too_large
+				    ? "the answer is too large"
+				    : multi_explain(&http->multi, http->easy, code, http->error);
 	text_copy(text_of(words), http->reply.why, sizeof(http->reply.why));
 }
 
@@ -285,7 +174,7 @@ static void finish(struct http *http, CURLcode code)
 	if (code != CURLE_OK)
 		explain(http, code);
 	reply->body = (struct text){(const char *)http->received.data, http->received.size};
-	curl_multi_remove_handle(http->multi, http->easy);
+	curl_multi_remove_handle(http->multi.handle, http->easy);
 }
 
 void http_hurry(struct http *http, uint64_t id)
@@ -296,44 +185,22 @@ void http_hurry(struct http *http, uint64_t id)
 	curl_easy_getinfo(http->easy, CURLINFO_PRETRANSFER_TIME_T, &sending_us);
 	if (sending_us > 0)
 		return;
-	http->lookup_hangs = true; /* perhaps: then its thread is counted */
-	curl_multi_remove_handle(http->multi, http->easy);
+	http->multi.lookup_hangs = true; /* perhaps: then its thread is counted */
+	curl_multi_remove_handle(http->multi.handle, http->easy);
 	end_with(http, "the network changed while connecting");
-}
-
-static void work_sockets(struct http *http)
-{
-	int running;
-	for (uint32_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
-		struct http_socket *socket = &http->sockets[i];
-		int ready = socket->ready;
-		socket->ready = 0;
-		if (socket->event && ready)
-			curl_multi_socket_action(http->multi, socket->fd, ready, &running);
-	}
 }
 
 void http_work(struct http *http, struct mono now)
 {
-	int running;
-	int left;
-	CURLMsg *message;
-	work_sockets(http);
-	for (int i = 0; i < HTTP_TIMER_TURNS_MAX && mono_reached(now, http->timer); i++) {
-		http->timer = MONO_NEVER;
-		curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	}
-	while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
-		if (message->msg == CURLMSG_DONE && http->state == HTTP_BUSY) {
-			finish(http, message->data.result);
-			return;
-		}
-	}
+	CURLcode code;
+	multi_work(&http->multi, now);
+	if (http->state == HTTP_BUSY && multi_take(&http->multi, &code))
+		finish(http, code);
 }
 
 struct mono http_due(const struct http *http)
 {
-	return http->state == HTTP_DONE ? (struct mono){0} : http->timer;
+	return http->state == HTTP_DONE ? (struct mono){0} : multi_due(&http->multi);
 }
 
 bool http_take(struct http *http, struct http_reply *reply)
