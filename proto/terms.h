@@ -29,6 +29,11 @@
 	X(OUTCOME_INTERRUPTED, 6, "interrupted") \
 	X(OUTCOME_LOST, 7, "lost")
 
+/* Why a command was refused: the code of OUTCOME_REFUSED. */
+#define REFUSALS(X)                         \
+	X(REFUSAL_OTHER, 0, "not possible") \
+	X(REFUSAL_BUSY, 1, "another command runs")
+
 /* The worker's way to the dashboard. */
 #define LINKS(X)                            \
 	X(LINK_NONE, 0, "none")             \
@@ -52,6 +57,9 @@ enum origin {
 };
 enum outcome {
 	OUTCOMES(X)
+};
+enum refusal {
+	REFUSALS(X)
 };
 enum link {
 	LINKS(X)

@@ -487,8 +487,8 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 {
 	char *reason = rules->refusal; /* the actions of this step may point to it */
 	*reason = '\0';
-	bool is_refused = find_refusal(rules, command, reason) ||
-			  find_busy_refusal(rules, origin, reason);
+	bool is_impossible = find_refusal(rules, command, reason);
+	bool is_refused = is_impossible || find_busy_refusal(rules, origin, reason);
 	if (is_refused && origin == ORIGIN_LOCAL) {
 		refuse_client(client, reason, actions);
 		return;
@@ -510,6 +510,7 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	run->sequence = ++rules->sequence;
 	run->wall_ms = wall_ms(rules->wall);
 	run->outcome = is_refused ? OUTCOME_REFUSED : OUTCOME_NONE;
+	run->code = is_refused && !is_impossible ? REFUSAL_BUSY : 0;
 	text_copy(command, run->command, sizeof(run->command));
 	text_copy(text_of(reason), run->reason, sizeof(run->reason));
 	const struct op *op = ops_find(command, PROTOCOL_WEBSOCKET);

@@ -188,6 +188,7 @@ void worker_said(
 	case MESSAGE_KEPT:
 	case MESSAGE_MARKED:
 	case MESSAGE_PAUSED:
+	case MESSAGE_HISTORY:
 	case MESSAGE_STOP: violation(rules, actions); break;
 	}
 }

@@ -33,7 +33,7 @@ static bool is_too_deep(struct text body)
 	return false;
 }
 
-static json_t *parse(struct text body, const char **why)
+json_t *answer_json(struct text body, const char **why)
 {
 	if (body.size == 0) {
 		*why = "the answer is empty";
@@ -96,7 +96,7 @@ static void take(const json_t *root, struct answer *answer)
 void answer_parse(struct text body, struct answer *answer)
 {
 	*answer = (struct answer){.why = ""};
-	json_t *root = parse(body, &answer->why);
+	json_t *root = answer_json(body, &answer->why);
 	if (!root)
 		return;
 	take(root, answer);
@@ -125,7 +125,7 @@ void answer_detail(struct text body, char *to)
 {
 	const char *why;
 	to[0] = '\0';
-	json_t *root = parse(body, &why);
+	json_t *root = answer_json(body, &why);
 	if (root) {
 		detail_of_json(root, to);
 		json_decref(root);

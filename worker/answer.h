@@ -27,6 +27,9 @@ struct answer {
 
 void answer_parse(struct text body, struct answer *answer);
 
+/* The JSON of a body within the bounds, owned by the caller; NULL with a sentence in why. */
+struct json_t *answer_json(struct text body, const char **why);
+
 /* What a body that came with an error says for people, as one line. to holds REASON_BYTES_MAX + 1;
  * empty where there is nothing. */
 void answer_detail(struct text body, char *to);

@@ -80,6 +80,17 @@ extern const char facts_stasysmo_folder[];
 /* Looks whether flake.lock of the repository changed. 0, or -1 with errno and an empty hash. */
 int facts_lock(const char *repo_dir, struct facts_lock *lock);
 
+/* The SHA-256 of what is left to read of a file, in hex; to holds FACT_HASH_BYTES + 1. 0, or -1
+ * with errno (EFBIG: over 64 MiB). */
+int facts_hash(int fd, char *to);
+
+/* This program: what it is, once it runs. */
+struct facts_program {
+	char hash[FACT_HASH_BYTES + 1];      /* empty: not known */
+	char store_path[PATH_BYTES_MAX + 1]; /* in the Nix store; empty where it is elsewhere */
+};
+void facts_program(struct facts_program *program);
+
 /* What the output of a probe means; false when it means nothing. to holds COMMIT_BYTES_MAX + 1. */
 bool facts_probed(struct text name, struct text output, char *to);
 

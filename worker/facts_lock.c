@@ -11,7 +11,7 @@
 #include "worker/facts.h"
 #include "worker/platform.h"
 
-#define LOCK_BYTES_MAX   (8 * 1024 * 1024)
+#define HASHED_BYTES_MAX (64 * 1024 * 1024)
 #define LOCK_PIECE_BYTES 16384
 
 static bool hash_pieces(int fd, EVP_MD_CTX *context, uint8_t *digest, unsigned *digest_bytes)
@@ -19,7 +19,7 @@ static bool hash_pieces(int fd, EVP_MD_CTX *context, uint8_t *digest, unsigned *
 	uint8_t piece[LOCK_PIECE_BYTES];
 	if (EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
 		return false;
-	for (uint32_t total = 0; total <= LOCK_BYTES_MAX;) {
+	for (uint32_t total = 0; total <= HASHED_BYTES_MAX;) {
 		ssize_t got = fd_read_all(fd, piece, sizeof(piece));
 		if (got < 0)
 			return false;
@@ -33,7 +33,7 @@ static bool hash_pieces(int fd, EVP_MD_CTX *context, uint8_t *digest, unsigned *
 	return false;
 }
 
-static int hash_file(int fd, char *to)
+int facts_hash(int fd, char *to)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	unsigned bytes = 0;
@@ -65,7 +65,7 @@ int facts_lock(const char *repo_dir, struct facts_lock *lock)
 		seen.bytes == lock->bytes && seen.modified_ns == lock->modified_ns)
 		return 0;
 	*lock = seen;
-	if (hash_file(fd, lock->hash) == 0)
+	if (facts_hash(fd, lock->hash) == 0)
 		return 0;
 	lock->hash[0] = '\0';
 	return -1;

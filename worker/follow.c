@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "worker/follow.h"
 
+#include <string.h>
+
 #include <event2/event.h>
 
 #include "worker/run_file.h"
@@ -34,6 +36,7 @@ void follow_start(struct follow *follow, struct event_base *base, struct text ru
 	follow_stop(follow);
 	text_copy(run, follow->run, sizeof(follow->run));
 	follow->current = follow->total = follow->passed = 0;
+	follow->stage[0] = '\0';
 	follow->due = now;
 	watch(follow, base);
 }
@@ -48,18 +51,26 @@ void follow_stop(struct follow *follow)
 	follow->is_ready = false;
 }
 
+/* A stage that was seen in the output, else the step's own name. */
+static const char *stage_of(const struct record *record)
+{
+	return record->stage;
+}
+
 static void tell(struct follow *follow, const struct record *record, struct inbox *inbox)
 {
 	if (record->progress_current == follow->current &&
 		record->progress_total == follow->total &&
-		record->progress_passed == follow->passed)
+		record->progress_passed == follow->passed &&
+		strcmp(stage_of(record), follow->stage) == 0)
 		return;
+	text_copy(text_of(stage_of(record)), follow->stage, sizeof(follow->stage));
 	follow->current = record->progress_current;
 	follow->total = record->progress_total;
 	follow->passed = record->progress_passed;
 	inbox_add(inbox, &(struct agent_event){.type = EVENT_PROGRESSED,
 				 .progressed = {text_of(follow->run), follow->current,
-					 follow->total, follow->passed}});
+					 follow->total, follow->passed, text_of(follow->stage)}});
 }
 
 void follow_work(struct follow *follow, struct mono now, struct inbox *inbox)

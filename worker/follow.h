@@ -21,6 +21,7 @@ struct follow {
 	uint64_t current;
 	uint64_t total;
 	uint64_t passed;
+	char stage[SHORT_TEXT_BYTES_MAX + 1];
 	char run[RUN_NAME_BYTES_MAX + 1];
 };
 

@@ -14,8 +14,6 @@
 #include "proto/base/log.h"
 #include "worker/cleaner.h"
 
-#define FIELD_CHARS_MAX   200
-#define FIELD_BYTES_MAX   (4 * FIELD_CHARS_MAX + 1)
 #define POLL_INTERVAL_MAX 3600
 
 /* How a text is made legal. */
@@ -120,7 +118,7 @@ static void make_legal(const struct field *field, const char *text, char *to)
 {
 	switch (field->rule) {
 	case RULE_TEXT:
-		cleaner_line(text_of(text), field->chars_max, true, to, FIELD_BYTES_MAX);
+		cleaner_line(text_of(text), field->chars_max, true, to, PAYLOAD_FIELD_BYTES);
 		return;
 	case RULE_HOST: make_host(text, to); return;
 	case RULE_ONE_OF: make_one_of(text, field->legal, to); return;
@@ -150,7 +148,7 @@ static void warn_once(struct payload *payload, uint32_t number, const char *was,
 /* An empty text is left out. */
 static bool add_field(struct payload *payload, json_t *root, uint32_t number, const char *text)
 {
-	char legal[FIELD_BYTES_MAX];
+	char legal[PAYLOAD_FIELD_BYTES];
 	check(number < FIELD_COUNT);
 	if (!text[0])
 		return true;
@@ -160,8 +158,22 @@ static bool add_field(struct payload *payload, json_t *root, uint32_t number, co
 	return !legal[0] || json_object_set_new(root, fields[number].name, json_string(legal)) == 0;
 }
 
-/* Whoever may see the dashboard need not see what opens the repository. */
-static void without_secrets(const char *url, char *to, size_t room)
+void payload_legal(struct payload *payload, const char *name, const char *text, char *to)
+{
+	for (uint32_t i = 0; i < FIELD_COUNT; i++) {
+		if (strcmp(fields[i].name, name) != 0)
+			continue;
+		to[0] = '\0';
+		if (text[0])
+			make_legal(&fields[i], text, to);
+		if (strcmp(to, text) != 0)
+			warn_once(payload, i, text, to);
+		return;
+	}
+	check(false); /* a name that is not in the table */
+}
+
+void payload_without_secrets(const char *url, char *to, size_t room)
 {
 	const char *scheme = strstr(url, "://");
 	const char *start = scheme ? scheme + 3 : url;
@@ -182,13 +194,11 @@ static bool add_number(json_t *root, const char *name, bool is_there, double num
 	       json_object_set_new(root, name, json_real(round(number * 10) / 10)) == 0;
 }
 
-static bool add_metrics(json_t *root, const struct facts_metrics *metrics)
+bool payload_add_metrics(json_t *root, const struct facts_metrics *metrics)
 {
-	json_t *object = json_object();
-	if (!metrics->is_known) {
-		json_decref(object);
+	if (!metrics->is_known)
 		return true;
-	}
+	json_t *object = json_object();
 	bool done = add_number(object, "cpu", true, metrics->cpu) &&
 		    add_number(object, "ram", true, metrics->ram) &&
 		    add_number(object, "swap", metrics->has_swap, metrics->swap);
@@ -198,18 +208,17 @@ static bool add_metrics(json_t *root, const struct facts_metrics *metrics)
 	return json_object_set_new(root, "metrics", object) == 0 && done;
 }
 
-static bool add_interval(json_t *root, uint64_t interval_ms)
+bool payload_add_interval(json_t *root, const char *name, uint64_t interval_ms)
 {
 	uint64_t seconds = (interval_ms + 999) / 1000;
 	if (seconds < 1)
 		seconds = 1;
 	if (seconds > POLL_INTERVAL_MAX)
 		seconds = POLL_INTERVAL_MAX;
-	return json_object_set_new(root, "poll_interval", json_integer((json_int_t)seconds)) == 0;
+	return json_object_set_new(root, name, json_integer((json_int_t)seconds)) == 0;
 }
 
-/* Takes root. */
-static int write_json(json_t *root, bool is_whole, struct bytes *to)
+int payload_write(json_t *root, bool is_whole, struct bytes *to)
 {
 	char *text = is_whole && root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(8))
 				      : NULL;
@@ -236,7 +245,7 @@ static bool add_facts(struct payload *payload, json_t *root, const struct facts 
 		       facts->system[0] ? facts->system : system) &&
 	       add_field(payload, root, FIELD_OS_NAME, facts->os_name) &&
 	       add_field(payload, root, FIELD_OS_VERSION, facts->os_version) &&
-	       add_metrics(root, &facts->metrics);
+	       payload_add_metrics(root, &facts->metrics);
 }
 
 int payload_heartbeat(struct payload *payload, const struct host *host, const struct facts *facts,
@@ -244,7 +253,8 @@ int payload_heartbeat(struct payload *payload, const struct host *host, const st
 {
 	char repo[URL_BYTES_MAX + 1];
 	json_t *root = json_object();
-	without_secrets(host->repo_url[0] ? host->repo_url : host->repo_dir, repo, sizeof(repo));
+	payload_without_secrets(
+		host->repo_url[0] ? host->repo_url : host->repo_dir, repo, sizeof(repo));
 	bool is_whole = root && add_field(payload, root, FIELD_HOSTNAME, host->host) &&
 			add_field(payload, root, FIELD_HOST_TYPE, host->host_type) &&
 			add_field(payload, root, FIELD_LOCATION, host->location) &&
@@ -252,9 +262,9 @@ int payload_heartbeat(struct payload *payload, const struct host *host, const st
 			add_field(payload, root, FIELD_THEME_COLOR, host->theme_color) &&
 			add_field(payload, root, FIELD_CONFIG_REPO, repo) &&
 			add_field(payload, root, FIELD_AGENT_VERSION, NIXFLEET_VERSION) &&
-			add_interval(root, host->interval_ms) &&
+			payload_add_interval(root, "poll_interval", host->interval_ms) &&
 			add_facts(payload, root, facts, heartbeat);
-	return write_json(root, is_whole, to);
+	return payload_write(root, is_whole, to);
 }
 
 bool payload_is_ok(uint64_t outcome, int64_t code)
@@ -318,7 +328,7 @@ int payload_status(const struct agent_action_status *status, struct text output,
 			json_object_set_new(root, "comment", json_string(comment)) == 0;
 	if (is_whole && !status->minimal)
 		is_whole = add_report(root, status, output);
-	return write_json(root, is_whole, to);
+	return payload_write(root, is_whole, to);
 }
 
 static bool add_count(json_t *root, const char *name, uint64_t count)
@@ -342,5 +352,5 @@ int payload_progress(const struct agent_action_progress *progress,
 				0 &&
 			json_object_set_new(root, "result", json_string(result)) == 0 &&
 			json_object_set_new(root, "comment", json_string(comment)) == 0;
-	return write_json(root, is_whole, to);
+	return payload_write(root, is_whole, to);
 }

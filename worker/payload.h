@@ -13,6 +13,11 @@
 #define COMMENT_CHARS_MAX     200
 #define TEST_STATUS_CHARS_MAX 100
 
+#define PAYLOAD_FIELD_CHARS 200
+#define PAYLOAD_FIELD_BYTES (4 * PAYLOAD_FIELD_CHARS + 1)
+
+struct json_t;
+
 /* Which fields were complained about already. */
 struct payload {
 	uint32_t warned;
@@ -42,3 +47,15 @@ bool payload_is_ok(uint64_t outcome, int64_t code);
 /* `switch: no space left`: begins with the command, never empty. to holds 4 * COMMENT_CHARS_MAX
  * + 1. */
 void payload_comment(const struct agent_action_status *status, char *to);
+
+/* The pieces, which the messages of the WebSocket protocol share. */
+/* A field's text as its row of the table allows it; to holds PAYLOAD_FIELD_BYTES. */
+void payload_legal(struct payload *payload, const char *name, const char *text, char *to);
+/* Whoever may see the dashboard need not see what opens the repository. */
+void payload_without_secrets(const char *url, char *to, size_t room);
+/* Nothing where they are not known. */
+bool payload_add_metrics(struct json_t *root, const struct facts_metrics *metrics);
+/* Whole seconds, rounded up. */
+bool payload_add_interval(struct json_t *root, const char *name, uint64_t interval_ms);
+/* Takes root. 0, or -1 with errno. */
+int payload_write(struct json_t *root, bool is_whole, struct bytes *to);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,8 @@
 bool platform_end_with_parent(void);
 /* How many threads this process has; 0 where that is not known. */
 uint32_t platform_threads(void);
+/* The path of this program. 0, or -1 with errno. */
+int platform_program_path(char *path, size_t size);
 int64_t platform_modified_ns(const struct stat *stat);
 
 /* A file that another process writes to. */

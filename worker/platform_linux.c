@@ -32,6 +32,15 @@ uint32_t platform_threads(void)
 	return count;
 }
 
+int platform_program_path(char *path, size_t size)
+{
+	ssize_t got = readlink("/proc/self/exe", path, size - 1);
+	if (got < 0)
+		return -1;
+	path[got] = '\0';
+	return 0;
+}
+
 int64_t platform_modified_ns(const struct stat *stat)
 {
 	return (int64_t)stat->st_mtim.tv_sec * (int64_t)NS_PER_S + stat->st_mtim.tv_nsec;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "worker/platform.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <libproc.h>
+#include <mach-o/dyld.h>
 #include <sys/event.h>
 #include <unistd.h>
 
@@ -20,6 +22,15 @@ uint32_t platform_threads(void)
 	struct proc_taskinfo info;
 	int got = proc_pidinfo(getpid(), PROC_PIDTASKINFO, 0, &info, sizeof(info));
 	return got == (int)sizeof(info) ? (uint32_t)info.pti_threadnum : 0;
+}
+
+int platform_program_path(char *path, size_t size)
+{
+	uint32_t room = (uint32_t)size;
+	if (_NSGetExecutablePath(path, &room) == 0)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
 int64_t platform_modified_ns(const struct stat *stat)

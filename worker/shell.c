@@ -80,6 +80,10 @@ static struct mono wanted(const struct shell *shell)
 		due = mono_earlier(due, agent_due(&shell->agent));
 	if (shell->http)
 		due = mono_earlier(due, http_due(shell->http));
+	if (shell->websocket) {
+		due = mono_earlier(due, websocket_due(shell->websocket));
+		due = mono_earlier(due, streamer_due(&shell->streamer, shell->websocket));
+	}
 	return due;
 }
 
@@ -171,12 +175,20 @@ static void work(struct shell *shell)
 {
 	if (shell->http)
 		http_work(shell->http, shell->now);
+	if (shell->websocket)
+		websocket_work(shell->websocket, shell->now);
 	follow_work(&shell->follow, shell->now, &shell->inbox);
 	if (inbox_has_room(&shell->inbox))
 		shell_take_reply(shell);
 	add_due(shell);
 	for (uint32_t left = shell->inbox.count; left > 0 && shell_has_room(shell); left--)
 		turn(shell);
+	/* After the turns: what the core wants said goes before more output. */
+	if (shell->websocket) {
+		streamer_work(
+			&shell->streamer, shell->now, shell->base, shell->websocket, &shell->inbox);
+		websocket_flush(shell->websocket);
+	}
 }
 
 /* The supervisor is gone, or what it was still to be told is sent. */
@@ -220,11 +232,7 @@ void shell_detail(const struct agent *agent, struct mono now, char *to)
 	const struct contact *contact = &agent->contact;
 	const char *words = "";
 	switch (contact->state) {
-	case CONTACT_CLOSED:
-		words = agent->limits.protocol == PROTOCOL_HTTP
-				? "waiting for the gate"
-				: "this worker does not speak the dashboard's protocol";
-		break;
+	case CONTACT_CLOSED: words = "waiting for the gate"; break;
 	case CONTACT_TRYING: words = "registering with the dashboard"; break;
 	case CONTACT_UP: words = "registered with the dashboard"; break;
 	case CONTACT_WAITING:

@@ -16,6 +16,7 @@
 #include "worker/http.h"
 #include "worker/inbox.h"
 #include "worker/payload.h"
+#include "worker/streamer.h"
 #include "worker/tokens.h"
 
 #define SHELL_CHANNEL_FD 3
@@ -49,7 +50,11 @@ struct shell {
 	struct host host;
 	struct tokens tokens;
 	struct transport transport;
-	struct http *http;
+	struct http *http;           /* NULL unless the dashboard speaks HTTP */
+	struct websocket *websocket; /* NULL unless it speaks WebSocket */
+	struct streamer streamer;
+	struct facts_program program;
+	struct facts_lock lock;
 	struct facts_source source;
 	struct facts facts; /* of the last look */
 	struct payload payload;
@@ -72,6 +77,8 @@ void shell_say(struct shell *shell, const struct message *message);
 bool shell_has_room(struct shell *shell);
 
 void shell_perform(struct shell *shell, const struct agent_action *action);
+/* The actions that only a WebSocket dashboard causes. */
+void shell_perform_session(struct shell *shell, const struct agent_action *action);
 /* Takes the reply of the request under way, if there is one. */
 void shell_take_reply(struct shell *shell);
 

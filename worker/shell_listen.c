@@ -15,6 +15,17 @@ static void fail(struct shell *shell, const char *what)
 	shell->state = SHELL_DONE;
 }
 
+static bool connect_to(struct shell *shell, uint64_t protocol)
+{
+	if (protocol == PROTOCOL_HTTP)
+		shell->http = http_create(shell->base, &shell->transport);
+	if (protocol == PROTOCOL_WEBSOCKET) {
+		facts_program(&shell->program);
+		shell->websocket = websocket_create(shell->base, &shell->transport, &shell->inbox);
+	}
+	return shell->http || shell->websocket || protocol == PROTOCOL_NONE;
+}
+
 static void on_hello(struct shell *shell, const struct message_hello *hello)
 {
 	const struct agent_limits limits = {.protocol = hello->protocol,
@@ -38,9 +49,8 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 	shell->source = (struct facts_source){.root = "",
 		.repo_dir = shell->host.repo_dir,
 		.nixpkgs_version = shell->host.nixpkgs_version};
-	if (hello->protocol == PROTOCOL_HTTP)
-		shell->http = http_create(shell->base, &shell->transport);
-	if (hello->protocol == PROTOCOL_HTTP && !shell->http) {
+	streamer_init(&shell->streamer, shell->host.runs_dir);
+	if (!connect_to(shell, hello->protocol)) {
 		fail(shell, "libcurl cannot be used");
 		return;
 	}
@@ -71,7 +81,8 @@ static void on_probed(struct shell *shell, const struct message_probed *probed)
 		    facts_probed(probed->name, probed->output, value);
 	inbox_add(&shell->inbox,
 		&(struct agent_event){.type = EVENT_PROBED,
-			.probed = {probed->request, good, good ? text_of(value) : TEXT_NONE}});
+			.probed = {probed->request, good, good ? text_of(value) : TEXT_NONE,
+				wall_ms(wall_now())}});
 }
 
 static void on_ended(struct shell *shell, const struct message_ended *ended)
@@ -83,7 +94,9 @@ static void on_ended(struct shell *shell, const struct message_ended *ended)
 						 .code = ended->code,
 						 .reason = ended->reason,
 						 .summary = ended->summary,
-						 .owed = ended->owed}});
+						 .owed = ended->owed,
+						 .sent = ended->sent,
+						 .wall_ms = wall_ms(wall_now())}});
 }
 
 #define ADD(NAME, ...) inbox_add(&shell->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
@@ -101,7 +114,8 @@ static void on_message(struct shell *shell, const struct message *message)
 		return;
 	case MESSAGE_STARTED:
 		ADD(EVENT_STARTED, .started = {message->started.run, message->started.command,
-					   message->started.owed});
+					   message->started.owed, message->started.pid,
+					   message->started.sent, wall_ms(wall_now())});
 		return;
 	case MESSAGE_KEPT:
 		if (!message->kept.kept)
@@ -110,6 +124,11 @@ static void on_message(struct shell *shell, const struct message *message)
 		return;
 	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); return;
 	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); return;
+	case MESSAGE_HISTORY:
+		ADD(EVENT_HISTORY, .history = {message->history.command, message->history.outcome,
+					   message->history.code, message->history.reason,
+					   message->history.summary, message->history.wall_ms});
+		return;
 	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); return;
 	case MESSAGE_HELLO:
 	case MESSAGE_READY:

@@ -19,7 +19,7 @@ static void look(struct shell *shell, uint64_t id)
 	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_LOOKED,
 					 .looked = {id, text_of(shell->facts.commit),
 						 shell->facts.commit_verdict == FACTS_COMMIT_ASK,
-						 shell->facts.ask_system}});
+						 shell->facts.ask_system, wall_ms(wall_now())}});
 }
 
 /* The request could not even be put together. */
@@ -80,6 +80,14 @@ static void progress(struct shell *shell, const struct agent_action_progress *pr
 	post(shell, progress->id, progress->token, "test-progress", made);
 }
 
+static void hurry(struct shell *shell, uint64_t id)
+{
+	if (shell->http)
+		http_hurry(shell->http, id);
+	if (shell->websocket)
+		websocket_hurry(shell->websocket, id);
+}
+
 static void hand_over(struct shell *shell, const struct agent_action_run *run)
 {
 	log_info("the dashboard asks for %.*s", TEXT_ARGS(run->command));
@@ -136,7 +144,7 @@ void shell_perform(struct shell *shell, const struct agent_action *action)
 	case ACTION_HEARTBEAT: heartbeat(shell, &action->heartbeat); return;
 	case ACTION_STATUS: status(shell, &action->status); return;
 	case ACTION_PROGRESS: progress(shell, &action->progress); return;
-	case ACTION_HURRY: http_hurry(shell->http, action->hurry.id); return;
+	case ACTION_HURRY: hurry(shell, action->hurry.id); return;
 	case ACTION_RUN: hand_over(shell, &action->run); return;
 	case ACTION_KEEP: keep(shell, action->keep.again); return;
 	case ACTION_UNKEPT: warn_unkept(action->unkept.refused); return;
@@ -151,6 +159,21 @@ void shell_perform(struct shell *shell, const struct agent_action *action)
 			TEXT_ARGS(action->overflow.run));
 		return;
 	case ACTION_LEAVE: leave(shell); return;
+	case ACTION_CONNECT:
+	case ACTION_CLOSE:
+	case ACTION_ANNOUNCE:
+	case ACTION_BEAT:
+	case ACTION_PING:
+	case ACTION_REPORT:
+	case ACTION_REJECT:
+	case ACTION_STAGE:
+	case ACTION_TESTS:
+	case ACTION_STREAM:
+	case ACTION_UNSTREAM:
+	case ACTION_LINE:
+	case ACTION_SENT:
+	case ACTION_CANCEL:
+	case ACTION_RESTART: shell_perform_session(shell, action); return;
 	}
 }
 

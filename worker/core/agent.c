@@ -18,13 +18,19 @@ void agent_init(struct agent *agent, const struct agent_limits *limits)
 	contact_init(&agent->contact, limits->interval_ms, limits->spread_ms);
 	login_init(&agent->login, limits->has_own_token, limits->has_shared_token);
 	sight_init(&agent->sight);
+	session_init(&agent->session);
 	rate_init(&agent->reports, REPORTS_MINUTE_MAX);
 	rate_init(&agent->test.rate, PROGRESS_MINUTE_MAX);
 }
 
+static bool has_session(const struct agent *agent)
+{
+	return agent->limits.protocol == PROTOCOL_WEBSOCKET;
+}
+
 static void on_open(struct agent *agent, struct mono now)
 {
-	if (agent->limits.protocol == PROTOCOL_HTTP)
+	if (agent->limits.protocol != PROTOCOL_NONE)
 		contact_open(&agent->contact, now);
 }
 
@@ -41,6 +47,10 @@ static void on_due(struct agent *agent, struct mono now, struct actions *actions
 
 static void on_network(struct agent *agent, struct mono now, struct actions *actions)
 {
+	if (has_session(agent)) {
+		session_network(agent, now, actions);
+		return;
+	}
 	contact_network(&agent->contact, now);
 	if (agent->request.state == REQUEST_FLYING)
 		action_add(actions, ACTION_HURRY)->hurry.id = agent->request.id;
@@ -50,14 +60,30 @@ static void on_probed(struct agent *agent, struct mono now, const struct agent_e
 	struct actions *actions)
 {
 	sight_probed(&agent->sight.system, now, probed);
-	if (sight_probed(&agent->sight.commit, now, probed))
+	bool is_commit = sight_probed(&agent->sight.commit, now, probed);
+	if (has_session(agent))
+		session_probed(agent, probed);
+	else if (is_commit)
 		request_probed(agent, now, actions);
 }
 
-static void on_started(
-	struct agent *agent, const struct agent_event_started *started, struct actions *actions)
+static void on_looked(struct agent *agent, struct mono now, const struct agent_event_looked *looked,
+	struct actions *actions)
+{
+	if (has_session(agent))
+		session_looked(agent, now, looked, actions);
+	else
+		request_looked(agent, now, looked, actions);
+}
+
+static void on_started(struct agent *agent, struct mono now,
+	const struct agent_event_started *started, struct actions *actions)
 {
 	struct agent_test *test = &agent->test;
+	if (has_session(agent)) {
+		delivery_started(agent, now, started, actions);
+		return;
+	}
 	if (!started->owed || !text_is(started->command, "test") ||
 		text_is(started->run, test->run))
 		return;
@@ -67,9 +93,12 @@ static void on_started(
 	action_add(actions, ACTION_FOLLOW)->follow.run = text_of(test->run);
 }
 
-static void on_progressed(struct agent *agent, const struct agent_event_progressed *progressed)
+static void on_progressed(struct agent *agent, const struct agent_event_progressed *progressed,
+	struct actions *actions)
 {
-	if (agent->test.run[0] && text_is(progressed->run, agent->test.run))
+	if (has_session(agent))
+		delivery_progressed(agent, progressed, actions);
+	else if (agent->test.run[0] && text_is(progressed->run, agent->test.run))
 		agent->test.is_news = true;
 }
 
@@ -87,19 +116,23 @@ static void tell_again(const struct debt *debt, struct actions *actions)
 static void on_ended(struct agent *agent, struct mono now, const struct agent_event_ended *ended,
 	struct actions *actions)
 {
+	struct debt *debt = debt_find(&agent->debts, ended->run);
+	if (ended->owed && debt) {
+		tell_again(debt, actions);
+		return;
+	}
+	sight_changed(&agent->sight);
+	if (has_session(agent)) {
+		delivery_ended(agent, now, ended, actions);
+		return;
+	}
 	if (agent->test.run[0] && text_is(ended->run, agent->test.run)) {
 		action_add(actions, ACTION_UNFOLLOW)->unfollow.run = ended->run;
 		agent->test.run[0] = '\0';
 		agent->test.is_news = false;
 	}
-	sight_changed(&agent->sight);
-	if (!ended->owed) {
+	if (!ended->owed)
 		contact_hasten(&agent->contact, now);
-		return;
-	}
-	struct debt *debt = debt_find(&agent->debts, ended->run);
-	if (debt)
-		tell_again(debt, actions);
 	else if (!debt_add(&agent->debts, ended))
 		action_add(actions, ACTION_OVERFLOW)->overflow.run = ended->run;
 }
@@ -111,14 +144,29 @@ static void on_kept(struct agent *agent, struct mono now, bool kept, struct acti
 		action_add(actions, ACTION_UNKEPT)->unkept.refused = true;
 }
 
-static void on_marked(struct agent *agent, struct text run)
+static void on_marked(struct agent *agent, struct text run, struct actions *actions)
 {
 	struct debt *debt = debt_find(&agent->debts, run);
-	if (debt && (debt->state == DEBT_TOLD || debt->state == DEBT_GIVEN_UP))
-		debt_remove(debt);
+	if (!debt || (debt->state != DEBT_TOLD && debt->state != DEBT_GIVEN_UP))
+		return;
+	if (has_session(agent))
+		delivery_marked(debt, actions);
+	debt_remove(debt);
 }
 
-static void on_stop(struct agent *agent, struct mono now, uint64_t grace_ms)
+static void on_history(struct agent *agent, const struct agent_event_history *history)
+{
+	compartments_ended(
+		&agent->compartments, &(struct compartments_result){.command = history->command,
+					      .outcome = history->outcome,
+					      .code = history->code,
+					      .reason = history->reason,
+					      .summary = history->summary,
+					      .wall_ms = history->wall_ms});
+}
+
+static void on_stop(
+	struct agent *agent, struct mono now, uint64_t grace_ms, struct actions *actions)
 {
 	if (agent->state != AGENT_WORKING)
 		return;
@@ -126,12 +174,14 @@ static void on_stop(struct agent *agent, struct mono now, uint64_t grace_ms)
 	agent->stop_due = mono_after(now, grace_ms);
 	if (agent->request.state != REQUEST_FLYING)
 		agent->request.state = REQUEST_NONE;
+	session_close(agent, "the agent stops", actions);
 }
 
 /* While stopping: nothing new; leave when what arrived is safe, or the grace is over. */
 static void leave(struct agent *agent, struct mono now, struct actions *actions)
 {
 	bool is_done = agent->request.state == REQUEST_NONE &&
+		       agent->session.state == SESSION_DOWN &&
 		       handover_is_empty(&agent->handover) && !login_is_held(&agent->login);
 	bool is_late = mono_reached(now, agent->stop_due);
 	if (!is_done && !is_late)
@@ -147,17 +197,26 @@ static void handle(struct agent *agent, struct mono now, const struct agent_even
 	case EVENT_OPEN: on_open(agent, now); break;
 	case EVENT_DUE: on_due(agent, now, actions); break;
 	case EVENT_NETWORK: on_network(agent, now, actions); break;
-	case EVENT_LOOKED: request_looked(agent, now, &event->looked, actions); break;
+	case EVENT_LOOKED: on_looked(agent, now, &event->looked, actions); break;
 	case EVENT_PROBED: on_probed(agent, now, &event->probed, actions); break;
 	case EVENT_ANSWER: request_answered(agent, now, &event->answer, actions); break;
 	case EVENT_ACCEPTED: handover_accepted(&agent->handover, event->accepted.id); break;
-	case EVENT_STARTED: on_started(agent, &event->started, actions); break;
-	case EVENT_PROGRESSED: on_progressed(agent, &event->progressed); break;
+	case EVENT_STARTED: on_started(agent, now, &event->started, actions); break;
+	case EVENT_PROGRESSED: on_progressed(agent, &event->progressed, actions); break;
 	case EVENT_ENDED: on_ended(agent, now, &event->ended, actions); break;
 	case EVENT_KEPT: on_kept(agent, now, event->kept.kept, actions); break;
-	case EVENT_MARKED: on_marked(agent, event->marked.run); break;
+	case EVENT_MARKED: on_marked(agent, event->marked.run, actions); break;
 	case EVENT_PAUSED: agent->limits.paused = event->paused.paused; break;
-	case EVENT_STOP: on_stop(agent, now, event->stop.grace_ms); break;
+	case EVENT_STOP: on_stop(agent, now, event->stop.grace_ms, actions); break;
+	case EVENT_HISTORY: on_history(agent, &event->history); break;
+	case EVENT_CONNECTED: session_connected(agent, now, &event->connected, actions); break;
+	case EVENT_CLOSED: session_closed(agent, now, &event->closed, actions); break;
+	case EVENT_REGISTERED: session_registered(agent, now); break;
+	case EVENT_TOLD: delivery_told(agent, now, event->told.command, actions); break;
+	case EVENT_KILL: delivery_kill(agent, now, event->kill.hard, actions); break;
+	case EVENT_PONG: session_pong(agent, now, &event->pong, actions); break;
+	case EVENT_PINGED: session_pinged(agent, &event->pinged); break;
+	case EVENT_STREAMED: delivery_streamed(agent, &event->streamed); break;
 	}
 }
 
@@ -173,6 +232,8 @@ void agent_step(struct agent *agent, struct mono now, const struct agent_event *
 	}
 	if (agent->state == AGENT_STOPPING)
 		leave(agent, now, actions);
+	else if (has_session(agent))
+		session_next(agent, now, actions);
 	else
 		request_next(agent, now, actions);
 }
@@ -182,10 +243,14 @@ struct mono agent_due(const struct agent *agent)
 	if (agent->state == AGENT_LEFT)
 		return MONO_NEVER;
 	struct mono due = mono_earlier(agent->stop_due, login_due(&agent->login));
-	return mono_earlier(due, request_due(agent));
+	if (agent->state == AGENT_STOPPING)
+		return due;
+	return mono_earlier(due, has_session(agent) ? session_due(agent) : request_due(agent));
 }
 
 enum link agent_link(const struct agent *agent)
 {
-	return contact_link(&agent->contact, agent->request.state == REQUEST_FLYING);
+	return contact_link(&agent->contact, agent->request.state == REQUEST_FLYING ||
+						     (agent->session.state != SESSION_DOWN &&
+							     agent->session.state != SESSION_UP));
 }

@@ -12,11 +12,14 @@
 
 #include "proto/base/time.h"
 #include "worker/core/action.h"
+#include "worker/core/compartments.h"
 #include "worker/core/contact.h"
 #include "worker/core/debt.h"
+#include "worker/core/delivery.h"
 #include "worker/core/handover.h"
 #include "worker/core/login.h"
 #include "worker/core/rate.h"
+#include "worker/core/session.h"
 #include "worker/core/sight.h"
 
 /* What the configuration lets it do. */
@@ -84,6 +87,11 @@ struct agent {
 	struct agent_test test;
 	struct rate reports;
 	struct debts debts;
+	/* Over a WebSocket; over HTTP request and test have these parts. */
+	struct session session;
+	struct going going;
+	struct feed feed;
+	struct compartments compartments;
 };
 
 void agent_init(struct agent *agent, const struct agent_limits *limits);

@@ -18,6 +18,7 @@ enum debt_state {
 	DEBT_REGISTER, /* a test: a registration comes first */
 	DEBT_CLEAR,    /* then the end of its progress */
 	DEBT_TELL,     /* then the status */
+	DEBT_SENT,     /* over a WebSocket: it is on its way, and a pong will prove it */
 	DEBT_TOLD,     /* delivered was said */
 	DEBT_GIVEN_UP, /* undeliverable was said */
 };
@@ -32,6 +33,14 @@ struct debt {
 	uint32_t faults;   /* answers with 5xx, in this state */
 	uint32_t silences; /* requests without an answer */
 	struct mono due;
+	/* Over a WebSocket. */
+	uint64_t sent;          /* the dashboard has its output up to there */
+	uint64_t barrier;       /* the pong that proves the status */
+	bool is_streamed;       /* no output is waited for any more */
+	struct mono stream_due; /* nor is it after this; 0: it is not being sent yet */
+	bool wants_lock;        /* the age of the lock file comes first */
+	struct mono lock_due;   /* and is waited for until then */
+	bool was_unseen;        /* the connection was down while it ran */
 	char run[RUN_NAME_BYTES_MAX + 1];
 	char command[COMMAND_BYTES_MAX + 1];
 	char reason[REASON_BYTES_MAX + 1]; /* given up: why */

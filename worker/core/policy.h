@@ -10,7 +10,8 @@
 /* Owed runs in the core: the window of the supervisor, and room for what just ended. */
 #define AGENT_RUNS_MAX     12
 #define AGENT_COMMANDS_MAX 8
-#define AGENT_ACTIONS_MAX  16
+#define AGENT_ACTIONS_MAX  32
+#define AGENT_MARKS_MAX    256 /* tests whose results are told one by one */
 #define COMMIT_BYTES_MAX   64
 
 /* The dashboard allows 30 status reports and 60 progress reports a minute and host. */
@@ -47,6 +48,20 @@
 #define TOKEN_KEPT_WAIT_MS  30000
 #define TOKEN_KEEP_AGAIN_MS 60000
 
+/* WebSocket. The dashboard closes after 60 s without traffic and pings every 54 s. */
+#define SESSION_REGISTER_MS    10000
+#define SESSION_PING_EVERY_MS  10000
+#define SESSION_PING_STREAM_MS 1000 /* while output is sent: what it has must be known */
+#define SESSION_SILENT_MS      45000
+#define SESSION_DOUBT_MS       5000 /* after the network changed */
+#define SESSION_EVICTED_MIN_MS 5000
+#define SESSION_EVICTED_MAX_MS 300000
+#define SESSION_SETTLED_MS     600000 /* up for so long: earlier evictions are forgotten */
+#define STREAM_DRAIN_MS        2000   /* a status waits for its output */
+#define LOCK_LOOK_EVERY_MS     300000
+#define LOCK_FRESH_S           (7 * 24 * 3600) /* a lock file is up to date for so long */
+
+static_assert(SESSION_PING_EVERY_MS < SESSION_SILENT_MS, "a pong can come in time");
 static_assert(AGENT_RUNS_MAX > RUNS_OWED_TOLD_MAX, "the supervisor's window fits");
 static_assert(REPORTS_MINUTE_MAX <= RATE_EVENTS_MAX, "a window of reports fits");
 static_assert(PROGRESS_MINUTE_MAX <= RATE_EVENTS_MAX, "a window of progress fits");

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/core/delivery.h"
+
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "worker/core/request.h"
+
+static bool is_going(const struct agent *agent, struct text run)
+{
+	return agent->going.run[0] && text_is(run, agent->going.run);
+}
+
+static bool is_test(const char *command)
+{
+	return strcmp(command, "test") == 0;
+}
+
+static bool is_good(const struct debt *debt)
+{
+	return debt->outcome == OUTCOME_EXITED && debt->code == 0;
+}
+
+static bool is_busy_refusal(const struct debt *debt)
+{
+	return debt->outcome == OUTCOME_REFUSED && debt->code == REFUSAL_BUSY;
+}
+
+/* ---- the command that runs ---- */
+
+void delivery_started(struct agent *agent, struct mono now,
+	const struct agent_event_started *started, struct actions *actions)
+{
+	struct going *going = &agent->going;
+	if (is_going(agent, started->run))
+		return;
+	*going = (struct going){
+		.pid = started->pid, .sent = started->sent, .is_owed = started->owed};
+	going->was_unseen = agent->session.state != SESSION_UP;
+	text_copy(started->run, going->run, sizeof(going->run));
+	text_copy(started->command, going->command, sizeof(going->command));
+	stages_init(&going->stages);
+	compartments_started(&agent->compartments, started->command);
+	if (going->is_owed)
+		action_add(actions, ACTION_FOLLOW)->follow.run = text_of(going->run);
+	session_hasten(agent, now);
+}
+
+static void tell_stage(
+	struct agent *agent, const struct agent_action *stage, struct actions *actions)
+{
+	if (agent->session.state == SESSION_UP)
+		*action_add(actions, stage->type) = *stage;
+}
+
+void delivery_progressed(struct agent *agent, const struct agent_event_progressed *progressed,
+	struct actions *actions)
+{
+	struct agent_action action;
+	struct going *going = &agent->going;
+	if (is_going(agent, progressed->run) &&
+		stages_moved(&going->stages, progressed, is_test(going->command), &action))
+		tell_stage(agent, &action, actions);
+}
+
+static void end_going(
+	struct agent *agent, const struct agent_event_ended *ended, struct actions *actions)
+{
+	struct agent_action action;
+	struct going *going = &agent->going;
+	bool good = ended->outcome == OUTCOME_EXITED && ended->code == 0;
+	if (going->is_owed) {
+		action_add(actions, ACTION_UNFOLLOW)->unfollow.run = ended->run;
+		if (stages_ended(
+			    &going->stages, is_test(going->command), good, ended->summary, &action))
+			tell_stage(agent, &action, actions);
+	}
+}
+
+static void owe(struct agent *agent, struct mono now, const struct agent_event_ended *ended,
+	bool was_going, struct actions *actions)
+{
+	const struct going *going = &agent->going;
+	struct debt *debt = debt_add(&agent->debts, ended);
+	if (!debt) {
+		action_add(actions, ACTION_OVERFLOW)->overflow.run = ended->run;
+		return;
+	}
+	debt->state = DEBT_TELL;
+	debt->sent = was_going && going->sent > ended->sent ? going->sent : ended->sent;
+	debt->was_unseen = was_going ? going->was_unseen : agent->session.state != SESSION_UP;
+	debt->is_streamed = ended->outcome == OUTCOME_REFUSED;
+	debt->wants_lock = is_good(debt) && compartments_moves_lock(ended->command);
+	if (debt->wants_lock) {
+		debt->lock_due = mono_after(now, PROBE_WAIT_MS);
+		agent->session.lock_due = now;
+	}
+}
+
+void delivery_ended(struct agent *agent, struct mono now, const struct agent_event_ended *ended,
+	struct actions *actions)
+{
+	const struct compartments_result result = {.command = ended->command,
+		.outcome = ended->outcome,
+		.code = ended->code,
+		.reason = ended->reason,
+		.summary = ended->summary,
+		.wall_ms = ended->wall_ms};
+	bool was_going = is_going(agent, ended->run);
+	/* What was refused while another ran says nothing about the host. */
+	if (was_going || ended->outcome != OUTCOME_REFUSED)
+		compartments_ended(&agent->compartments, &result);
+	if (was_going)
+		end_going(agent, ended, actions);
+	if (ended->owed)
+		owe(agent, now, ended, was_going, actions);
+	else
+		session_hasten(agent, now);
+	if (was_going)
+		agent->going = (struct going){0};
+}
+
+/* ---- what the dashboard asks for ---- */
+
+static void report_plain(struct agent *agent, const char *command, uint64_t outcome, int64_t code,
+	const char *reason, struct actions *actions)
+{
+	struct agent_action_report *report = &action_add(actions, ACTION_REPORT)->report;
+	*report = (struct agent_action_report){.run = TEXT_NONE,
+		.command = text_of(command),
+		.outcome = outcome,
+		.code = code,
+		.reason = text_of(reason),
+		.summary = TEXT_NONE,
+		.commit = text_of(agent->sight.commit.value)};
+}
+
+void delivery_kill(struct agent *agent, struct mono now, bool is_hard, struct actions *actions)
+{
+	if (!agent->going.run[0] && handover_is_empty(&agent->handover)) {
+		report_plain(agent, "stop", OUTCOME_CANCELLED, 0, "nothing is running", actions);
+		agent->session.is_beaten = false;
+		session_hasten(agent, now);
+		return;
+	}
+	/* Asked once more: whoever presses the button twice is not served by politeness. */
+	action_add(actions, ACTION_CANCEL)->cancel.hard = is_hard || agent->going.is_cancelled;
+	agent->going.is_cancelled = true;
+}
+
+void delivery_told(
+	struct agent *agent, struct mono now, struct text command, struct actions *actions)
+{
+	if (text_is(command, "stop") || text_is(command, "kill")) {
+		delivery_kill(agent, now, false, actions);
+		return;
+	}
+	if (handover_is_full(&agent->handover)) {
+		char name[COMMAND_BYTES_MAX + 1];
+		text_copy(command, name, sizeof(name));
+		report_plain(agent, name, OUTCOME_REFUSED, 0,
+			"the host's disk does not take commands now", actions);
+		/* Lent only for this step, and the name is a local one. */
+		actions->list[actions->count - 1].report.command = command;
+		return;
+	}
+	struct agent_action *action = action_add(actions, ACTION_RUN);
+	action->run.id = ++agent->id;
+	action->run.command = handover_add(&agent->handover, agent->id, command);
+}
+
+/* ---- output ---- */
+
+/* Where the confirmed offset of the streamed run is kept. */
+static uint64_t *find_sent(struct agent *agent)
+{
+	struct debt *debt = debt_find(&agent->debts, text_of(agent->feed.run));
+	if (debt)
+		return &debt->sent;
+	return is_going(agent, text_of(agent->feed.run)) ? &agent->going.sent : NULL;
+}
+
+static void unstream(struct agent *agent, struct actions *actions)
+{
+	if (!agent->feed.run[0])
+		return;
+	action_add(actions, ACTION_UNSTREAM)->unstream.run = text_of(agent->feed.run);
+	agent->feed.is_ended = false;
+	/* The action lends the name until the next step. */
+	memcpy(agent->feed.last, agent->feed.run, sizeof(agent->feed.last));
+	actions->list[actions->count - 1].unstream.run = text_of(agent->feed.last);
+	agent->feed.run[0] = '\0';
+}
+
+static void stream(struct agent *agent, struct text run, struct text command, uint64_t offset,
+	bool is_ended, struct actions *actions)
+{
+	struct feed *feed = &agent->feed;
+	bool is_same = feed->run[0] && text_is(run, feed->run);
+	if (is_same && feed->is_ended == is_ended)
+		return;
+	if (!is_same) {
+		unstream(agent, actions);
+		text_copy(run, feed->run, sizeof(feed->run));
+		feed->told = offset;
+		feed->told_due = (struct mono){0};
+	}
+	feed->is_ended = is_ended;
+	*action_add(actions, ACTION_STREAM) = (struct agent_action){
+		.type = ACTION_STREAM, .stream = {text_of(feed->run), command, offset, is_ended}};
+}
+
+/* The oldest that ended and whose output is still to be sent, else the one that runs. */
+static void stream_next(struct agent *agent, struct mono now, struct actions *actions)
+{
+	uint32_t next = debt_next(&agent->debts, (struct mono){0}, DEBT_TELL, false);
+	struct debt *debt = next == DEBT_NONE ? NULL : &agent->debts.list[next];
+	if (debt && !debt->is_streamed) {
+		if (debt->stream_due.ns == 0)
+			debt->stream_due = mono_after(now, STREAM_DRAIN_MS);
+		stream(agent, text_of(debt->run), text_of(debt->command), debt->sent, true,
+			actions);
+	} else if (!debt && agent->going.run[0] && agent->going.is_owed) {
+		stream(agent, text_of(agent->going.run), text_of(agent->going.command),
+			agent->going.sent, false, actions);
+	}
+}
+
+bool delivery_is_streaming(const struct agent *agent)
+{
+	return agent->feed.run[0] != '\0';
+}
+
+void delivery_streamed(struct agent *agent, const struct agent_event_streamed *streamed)
+{
+	struct debt *debt = debt_find(&agent->debts, streamed->run);
+	if (debt && text_is(streamed->run, agent->feed.run))
+		debt->is_streamed = true;
+}
+
+void delivery_lock_known(struct agent *agent)
+{
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++)
+		agent->debts.list[i].wants_lock = false;
+}
+
+/* ---- outcomes ---- */
+
+/* What the dashboard could not see happen stands in the output, too: it took the reconnect for a
+ * success. */
+static void tell_unseen(const struct debt *debt, struct actions *actions)
+{
+	struct agent_action *action = action_add(actions, ACTION_LINE);
+	action->line.command = text_of(debt->command);
+	action->line.text = debt->reason[0] ? text_of(debt->reason) : text_of("it failed");
+}
+
+static void tell(struct agent *agent, struct mono now, struct debt *debt, struct actions *actions)
+{
+	if (is_busy_refusal(debt) && agent->going.run[0]) {
+		struct agent_action *action = action_add(actions, ACTION_REJECT);
+		action->reject.command = text_of(agent->going.command);
+		action->reject.pid = agent->going.pid;
+	} else {
+		if (debt->was_unseen && !is_good(debt) &&
+			compartments_switches(text_of(debt->command)))
+			tell_unseen(debt, actions);
+		if (agent->feed.run[0] && strcmp(agent->feed.run, debt->run) == 0)
+			unstream(agent, actions);
+		*action_add(actions, ACTION_REPORT) = (struct agent_action){.type = ACTION_REPORT,
+			.report = {.run = text_of(debt->run),
+				.command = text_of(debt->command),
+				.outcome = debt->outcome,
+				.code = debt->code,
+				.reason = text_of(debt->reason),
+				.summary = text_of(debt->summary),
+				.commit = text_of(agent->sight.commit.value)}};
+		agent->session.is_beaten = false;
+		session_hasten(agent, now);
+		rate_sent(&agent->reports, now);
+	}
+	debt->state = DEBT_SENT;
+	debt->barrier = session_barrier(agent, now);
+}
+
+static bool is_ready(struct debt *debt, struct mono now)
+{
+	if (!debt->is_streamed && debt->stream_due.ns != 0 && mono_reached(now, debt->stream_due))
+		debt->is_streamed = true;
+	if (debt->wants_lock && mono_reached(now, debt->lock_due))
+		debt->wants_lock = false;
+	return debt->is_streamed && !debt->wants_lock;
+}
+
+/* A refusal waits for nothing; of the others the oldest is next. */
+static uint32_t next_debt(const struct agent *agent)
+{
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
+		const struct debt *debt = &agent->debts.list[i];
+		if (debt->state == DEBT_TELL && is_busy_refusal(debt) && agent->going.run[0])
+			return i;
+	}
+	return debt_next(&agent->debts, (struct mono){0}, DEBT_TELL, false);
+}
+
+static void tell_offset(
+	struct agent *agent, struct mono now, uint64_t offset, struct actions *actions)
+{
+	struct feed *feed = &agent->feed;
+	uint64_t *sent = feed->run[0] ? find_sent(agent) : NULL;
+	if (!sent || offset <= *sent)
+		return;
+	*sent = offset;
+	if (offset == feed->told || !mono_reached(now, feed->told_due))
+		return;
+	feed->told = offset;
+	feed->told_due = mono_after(now, SENT_EVERY_MS);
+	struct agent_action *action = action_add(actions, ACTION_SENT);
+	action->sent.run = text_of(feed->run);
+	action->sent.offset = offset;
+}
+
+void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
+	struct actions *actions)
+{
+	bool is_waiting = false;
+	tell_offset(agent, now, offset, actions);
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
+		struct debt *debt = &agent->debts.list[i];
+		if (debt->state != DEBT_SENT)
+			continue;
+		if (debt->barrier > sequence) {
+			is_waiting = true;
+			continue;
+		}
+		debt->state = DEBT_TOLD;
+		action_add(actions, ACTION_DELIVERED)->delivered.run = text_of(debt->run);
+	}
+	if (is_waiting)
+		session_barrier(agent, now);
+}
+
+void delivery_marked(const struct debt *debt, struct actions *actions)
+{
+	/* The dashboard waits for a new connection, and perhaps there is a new binary for it. */
+	if (is_good(debt) && compartments_switches(text_of(debt->command)))
+		action_add(actions, ACTION_RESTART)->restart.reason = text_of("a new system runs");
+}
+
+void delivery_closed(struct agent *agent, struct actions *actions)
+{
+	unstream(agent, actions);
+	agent->going.was_unseen = agent->going.run[0] != '\0';
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
+		struct debt *debt = &agent->debts.list[i];
+		if (debt->state == DEBT_SENT) {
+			/* It may have been read: no output may follow it. */
+			debt->state = DEBT_TELL;
+			debt->is_streamed = true;
+		} else if (debt->state == DEBT_TELL && debt->outcome != OUTCOME_REFUSED) {
+			debt->is_streamed = false;
+			debt->stream_due = (struct mono){0};
+		}
+	}
+}
+
+void delivery_next(struct agent *agent, struct mono now, struct actions *actions)
+{
+	if (!agent->session.is_beaten)
+		return;
+	uint32_t next = next_debt(agent);
+	if (next != DEBT_NONE && is_ready(&agent->debts.list[next], now) &&
+		mono_reached(now, rate_due(&agent->reports))) {
+		tell(agent, now, &agent->debts.list[next], actions);
+		if (!agent->session.is_beaten)
+			return;
+	}
+	stream_next(agent, now, actions);
+}
+
+struct mono delivery_due(const struct agent *agent)
+{
+	uint32_t next = next_debt(agent);
+	if (!agent->session.is_beaten || next == DEBT_NONE)
+		return MONO_NEVER;
+	const struct debt *debt = &agent->debts.list[next];
+	struct mono due = rate_due(&agent->reports);
+	if (!debt->is_streamed && debt->stream_due.ns > due.ns)
+		due = debt->stream_due;
+	if (debt->wants_lock && debt->lock_due.ns > due.ns)
+		due = debt->lock_due;
+	return due;
+}

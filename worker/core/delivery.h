@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * Commands, their output and their outcomes over a WebSocket. The output of one run at a time is
+ * sent; a status follows all of its run's output, and counts as delivered when the dashboard
+ * answered a ping sent after it. Part of the agent.
+ */
+#pragma once
+
+#include "proto/base/time.h"
+#include "worker/core/event.h"
+#include "worker/core/stages.h"
+
+struct agent;
+struct actions;
+struct debt;
+
+/* The command that runs. */
+struct going {
+	char run[RUN_NAME_BYTES_MAX + 1]; /* empty: none */
+	char command[COMMAND_BYTES_MAX + 1];
+	uint64_t pid;
+	uint64_t sent; /* the dashboard has its output up to there */
+	bool is_owed;
+	bool was_unseen;   /* the connection was down while it ran */
+	bool is_cancelled; /* it was asked to end: the next time is not polite */
+	struct stages stages;
+};
+
+/* The run whose output is being sent. */
+struct feed {
+	char run[RUN_NAME_BYTES_MAX + 1];  /* empty: none */
+	char last[RUN_NAME_BYTES_MAX + 1]; /* the one before, which an action may lend */
+	bool is_ended;                     /* the shell was told that all of it is there */
+	uint64_t told;                     /* the supervisor, of what the dashboard has */
+	struct mono told_due;
+};
+
+void delivery_started(struct agent *agent, struct mono now,
+	const struct agent_event_started *started, struct actions *actions);
+void delivery_progressed(struct agent *agent, const struct agent_event_progressed *progressed,
+	struct actions *actions);
+void delivery_ended(struct agent *agent, struct mono now, const struct agent_event_ended *ended,
+	struct actions *actions);
+void delivery_streamed(struct agent *agent, const struct agent_event_streamed *streamed);
+void delivery_told(
+	struct agent *agent, struct mono now, struct text command, struct actions *actions);
+void delivery_kill(struct agent *agent, struct mono now, bool is_hard, struct actions *actions);
+void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
+	struct actions *actions);
+/* That it was delivered is on the supervisor's disk. */
+void delivery_marked(const struct debt *debt, struct actions *actions);
+void delivery_lock_known(struct agent *agent);
+void delivery_closed(struct agent *agent, struct actions *actions);
+void delivery_next(struct agent *agent, struct mono now, struct actions *actions);
+struct mono delivery_due(const struct agent *agent);
+bool delivery_is_streaming(const struct agent *agent);

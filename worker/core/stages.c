@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/core/stages.h"
+
+#include <string.h>
+
+/* What each stage of a record is on the dashboard, whose totals are fixed: pull 4, lock 1,
+ * system 3. */
+static const struct {
+	const char *name;
+	enum stage_kind kind;
+	uint32_t current, total;
+} known[] = {
+	{"fetch", STAGE_PULL, 1, 4},
+	{"clone", STAGE_PULL, 1, 4},
+	{"compare", STAGE_PULL, 2, 4},
+	{"reset", STAGE_PULL, 3, 4},
+	{"merge", STAGE_PULL, 3, 4},
+	{"clean", STAGE_PULL, 4, 4},
+	{"lock", STAGE_LOCK, 1, 1},
+	{"evaluate", STAGE_SYSTEM, 1, 3},
+	{"build", STAGE_SYSTEM, 2, 3},
+	{"activate", STAGE_SYSTEM, 3, 3},
+};
+
+void stages_init(struct stages *stages)
+{
+	*stages = (struct stages){.kind = STAGE_NONE};
+}
+
+static void fill(const struct stages *stages, enum stage_status status, struct agent_action *action)
+{
+	*action = (struct agent_action){.type = ACTION_STAGE,
+		.stage = {stages->kind, stages->current, stages->total, status}};
+}
+
+static void fill_tests(const struct stages *stages, enum stage_status status, struct text summary,
+	struct agent_action *action)
+{
+	*action = (struct agent_action){.type = ACTION_TESTS,
+		.tests = {.current = stages->tests,
+			.total = stages->tests_total,
+			.passed = stages->passed,
+			.marks = text_of(stages->marks),
+			.status = status,
+			.summary = summary}};
+}
+
+/* passed tells how the tests before the one that runs ended. */
+static void mark(struct stages *stages, uint64_t ended, uint64_t passed)
+{
+	uint64_t have = strlen(stages->marks);
+	uint64_t good = 0;
+	for (uint64_t i = 0; i < have; i++)
+		good += stages->marks[i] == 'p';
+	for (; have < ended && have < AGENT_MARKS_MAX; have++) {
+		bool is_good = good < passed;
+		stages->marks[have] = is_good ? 'p' : 'f';
+		good += is_good;
+	}
+}
+
+static bool tests_moved(struct stages *stages, const struct agent_event_progressed *progressed,
+	struct agent_action *action)
+{
+	if (progressed->total == 0 ||
+		(progressed->current + 1 == stages->tests && progressed->passed == stages->passed))
+		return false;
+	mark(stages, progressed->current, progressed->passed);
+	stages->tests_total = progressed->total;
+	stages->passed = progressed->passed;
+	stages->tests = progressed->current < progressed->total ? progressed->current + 1
+								: progressed->total;
+	fill_tests(stages, STAGE_IN_PROGRESS, TEXT_NONE, action);
+	return true;
+}
+
+bool stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
+	bool is_test, struct agent_action *action)
+{
+	if (is_test)
+		return tests_moved(stages, progressed, action);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!text_is(progressed->stage, known[i].name))
+			continue;
+		bool is_new = stages->kind != known[i].kind || stages->current < known[i].current;
+		stages->kind = known[i].kind;
+		stages->current = known[i].current;
+		stages->total = known[i].total;
+		fill(stages, STAGE_IN_PROGRESS, action);
+		return is_new;
+	}
+	return false;
+}
+
+bool stages_ended(struct stages *stages, bool is_test, bool is_good, struct text summary,
+	struct agent_action *action)
+{
+	enum stage_status status = is_good ? STAGE_COMPLETE : STAGE_ERROR;
+	if (is_test) {
+		fill_tests(stages, status, summary, action);
+		return true;
+	}
+	if (stages->kind == STAGE_NONE)
+		return false;
+	fill(stages, status, action);
+	return true;
+}
