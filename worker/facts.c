@@ -80,5 +80,9 @@ bool facts_probed(struct text name, struct text output, char *to)
 	}
 	if (text_is(name, "nixos-version"))
 		return take_version(text, to);
+	if (text_is(name, "lock-age") && copy_word(text, to, COMMIT_BYTES_MAX + 1) &&
+		to[strspn(to, "0123456789")] == '\0')
+		return true;
+	to[0] = '\0';
 	return false;
 }

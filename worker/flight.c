@@ -139,7 +139,9 @@ void flight_actions(struct flight_recorder *flight, const struct actions *action
 	if (flight->fd < 0)
 		return;
 	bytes_init(&digests, FLIGHT_DIGEST_BYTES * AGENT_ACTIONS_MAX);
-	if (flight_digest(actions, &digests) == 0)
+	if (flight_digest(actions, &digests) < 0)
+		log_warn("the flight recorder leaves an event out: %s", strerror(errno));
+	else
 		add(flight, &(struct flight){.type = FLIGHT_TURN,
 				    .turn = {flight->now.ns,
 					    {(const char *)flight->event.data, flight->event.size},

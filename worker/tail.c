@@ -44,7 +44,7 @@ static size_t find_frame(const uint8_t *data, size_t size)
 uint64_t tail_find(int fd, uint64_t offset)
 {
 	uint8_t *data = malloc(TAIL_FIRST_BYTES);
-	ssize_t have = data ? read_end(fd, data, TAIL_FIRST_BYTES, (off_t)offset) : -1;
+	ssize_t have = data ? fd_read_at(fd, data, TAIL_FIRST_BYTES, (off_t)offset) : -1;
 	size_t at = have > 0 ? find_frame(data, (size_t)have) : 0;
 	free(data);
 	return have > 0 && at < (size_t)have ? offset + at : offset;

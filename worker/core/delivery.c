@@ -116,8 +116,12 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		owe(agent, now, ended, was_going, actions);
 	else
 		session_hasten(agent, now);
-	if (was_going)
-		agent->going = (struct going){0};
+	/* The rest stays: actions of this step lend it. */
+	if (was_going) {
+		agent->going.run[0] = agent->going.command[0] = '\0';
+		agent->going.pid = 0;
+		agent->going.is_cancelled = false;
+	}
 }
 
 /* ---- what the dashboard asks for ---- */
