@@ -304,10 +304,10 @@ Test(agent, never_turns_in_a_circle)
 	}
 }
 
-Test(agent, other_protocols_are_never_asked_anything)
+Test(agent, without_a_dashboard_nothing_is_ever_asked)
 {
 	struct world *world = make(30000);
-	world->agent.limits.protocol = PROTOCOL_WEBSOCKET;
+	world->agent.limits.protocol = PROTOCOL_NONE;
 	open_gate(world);
 	owe(world, "r-1");
 	run_until(world, 600000);
