@@ -35,14 +35,28 @@ static bool report(struct run *run, const struct report *report)
 	return done;
 }
 
+/* Nothing was started; the record may say so or not, so the supervisor is told to write it. */
+static void refuse(struct run *run, const char *what)
+{
+	snprintf(run->reason, sizeof(run->reason), "%s: %s", what, strerror(errno));
+	report(run, &(struct report){.type = REPORT_RESULT,
+			    .result = {.outcome = OUTCOME_REFUSED,
+				    .reason = text_of(run->reason),
+				    .summary = TEXT_NONE,
+				    .kept = false}});
+}
+
 static int open_record(struct run *run)
 {
 	char path[PATH_BYTES_MAX * 2];
 	file_name(run, ".run", path);
 	run->record_fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (run->record_fd < 0 || flock(run->record_fd, LOCK_EX | LOCK_NB) < 0 ||
-		record_read(run->record_fd, &run->record) < 0) {
+	bool is_another = run->record_fd >= 0 && flock(run->record_fd, LOCK_EX | LOCK_NB) < 0;
+	if (run->record_fd < 0 || is_another || record_read(run->record_fd, &run->record) < 0) {
 		log_error("%s: %s", path, strerror(errno));
+		/* One that another runner holds is that one's to report. */
+		if (!is_another)
+			refuse(run, "its record cannot be opened");
 		return -1;
 	}
 	/* Another runner may have had it before: what has started is never run again. */
@@ -84,17 +98,6 @@ static int write_started(struct run *run)
 	log_error("the record of %.*s does not take its start: %s", TEXT_ARGS(run->plan.run),
 		strerror(errno));
 	return -1;
-}
-
-/* Nothing was started; the record may say so or not, so the supervisor is told to write it. */
-static void refuse(struct run *run, const char *what)
-{
-	snprintf(run->reason, sizeof(run->reason), "%s: %s", what, strerror(errno));
-	report(run, &(struct report){.type = REPORT_RESULT,
-			    .result = {.outcome = OUTCOME_REFUSED,
-				    .reason = text_of(run->reason),
-				    .summary = TEXT_NONE,
-				    .kept = false}});
 }
 
 static void open_files(struct run *run)

@@ -179,6 +179,74 @@ Test(runner, s18_a_quota_loses_output_and_nothing_else)
 	cr_assert(gt(u64, strlen(text), 10000));
 }
 
+/* ---- a kernel that refuses ---- */
+
+static void refuse(const char *calls, const char *inject, const char *reason)
+{
+	char script[256];
+	lone_runner_open(&lone);
+	if (!has_program("strace"))
+		cr_skip_test("skipped: there is no strace");
+	snprintf(script, sizeof(script),
+		"#!/bin/sh\nexec strace -D -o $HOME/strace -e trace=%s -e inject=%s \"$1\"\n",
+		calls, inject);
+	launch_with(script);
+	lone_runner_stub(&lone, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\n");
+	lone_runner_run(&lone, "switch");
+	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_REFUSED));
+	expect(reason);
+	cr_assert(lone_runner_shell(&lone, "test -e ran") != 0);
+}
+
+Test(runner, s29_a_fork_that_fails_is_refused_with_the_call)
+{
+	refuse("clone,clone3,fork,vfork", "clone,clone3,fork,vfork:error=EAGAIN",
+		"nixos-rebuild could not be started: fork: Resource temporarily unavailable");
+}
+
+Test(runner, s29_no_descriptor_left_is_refused_with_the_call)
+{
+	/* The first pipe is the one for signals. */
+	refuse("pipe,pipe2", "pipe,pipe2:error=EMFILE:when=2+",
+		"nixos-rebuild could not be started: pipe: Too many open files");
+}
+
+Test(runner, s29_without_a_cgroup_it_runs_and_its_tree_is_ended_by_signals)
+{
+	lone_runner_open(&lone);
+	if (!has_program("strace"))
+		cr_skip_test("skipped: there is no strace");
+	launch_with("#!/bin/sh\nexec strace -D -o $HOME/strace -e trace=mkdir -e "
+		    "inject=mkdir:error=EROFS \"$1\"\n");
+	lone_runner_stub(&lone, "nixos-rebuild",
+		"#!/bin/sh\n(setsid sleep 1000 &)\ntouch $HOME/running\nsleep 1000\n");
+	lone_runner_start(&lone, "switch");
+	lone_runner_await(&lone, "running", 10000);
+	lone_runner_say(&lone, 't');
+	lone_runner_wait(&lone, 20000);
+	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_CANCELLED));
+	cr_assert(eq(str, lone.record.method, "signals"));
+	expect(" processes ended by signals in ");
+	cr_assert(eq(u32, lone_runner_survivors(&lone, text), 0), "%s", text);
+}
+
+Test(runner, s29_a_record_on_a_read_only_disk_is_refused_by_the_pipe)
+{
+	lone_runner_open(&lone);
+	if (geteuid() != 0)
+		cr_skip_test("skipped: only root can make a mount read-only");
+	launch_with("#!/bin/sh\nexec unshare -m sh -c 'mount --make-rprivate /; "
+		    "mount --bind $HOME/runs $HOME/runs; mount -o remount,bind,ro $HOME/runs; "
+		    "exec \"$0\"' \"$1\"\n");
+	lone_runner_stub(&lone, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\n");
+	lone_runner_run(&lone, "switch");
+	cr_assert(eq(int, (int)lone.report.type, REPORT_RESULT));
+	cr_assert(eq(u64, lone.report.result.outcome, OUTCOME_REFUSED));
+	snprintf(text, sizeof(text), "%.*s", TEXT_ARGS(lone.report.result.reason));
+	cr_assert(eq(str, text, "its record cannot be opened: Read-only file system"));
+	cr_assert(lone_runner_shell(&lone, "test -e ran") != 0);
+}
+
 /* ---- a tree that ends clean ---- */
 
 static const char *const author[] = {"GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org",
