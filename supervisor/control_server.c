@@ -107,6 +107,8 @@ static void say_run(struct client *client, const struct rules_run *run, struct m
 				    .code = run->code,
 				    .reason = text_of(run->reason),
 				    .summary = text_of(run->summary),
+				    .method = TEXT_NONE,
+				    .left = TEXT_NONE,
 			    }});
 }
 

@@ -70,6 +70,11 @@ void store_child_list(struct store_job *job, uint32_t most)
 					      .code = record->code,
 					      .reason = text_of(record->reason),
 					      .summary = text_of(record->summary),
+					      .method = text_of(record->method),
+					      .ended_count = record->ended_count,
+					      .ended_ms = record->ended_ms,
+					      .left_count = record->left_count,
+					      .left = text_of(record->left),
 				      }});
 	}
 	record_folder_finish(&list);

@@ -36,6 +36,13 @@ void runs_show(const struct control_run *run)
 		printf(": ");
 		paint_foreign(run->summary);
 	}
+	/* A command that ended by itself may have left something, of which its reason says nothing.
+	 */
+	if (run->ended_count > 0 &&
+		(run->outcome == OUTCOME_EXITED || run->outcome == OUTCOME_SIGNALED))
+		printf("; %" PRIu64 " left-over process%s ended by %.*s in %" PRIu64 " ms",
+			run->ended_count, run->ended_count == 1 ? "" : "es", TEXT_ARGS(run->method),
+			run->ended_ms);
 	puts("");
 }
 
