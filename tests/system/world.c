@@ -233,12 +233,13 @@ void world_open(struct world *world, const char *dashboard_options)
 void world_agent_start(struct world *world)
 {
 	char program[WORLD_TEXT_BYTES];
-	char *argv[] = {program, "--config", "/dev/null", NULL};
+	char *argv[] = {world->launcher, program, "--config", "/dev/null", NULL};
 	snprintf(program, sizeof(program), "%s/supervisor/nixfleet-agent", build());
 	if (world->libexec[0])
 		world_set(world, "NIXFLEET_LIBEXEC", "%s", world->libexec);
 	world->variables[world->variable_count] = NULL;
-	world->agent = start(world, argv, world->variables, "agent.log");
+	world->agent = start(
+		world, world->launcher[0] ? argv : argv + 1, world->variables, "agent.log");
 }
 
 int world_agent_wait(struct world *world, uint64_t ms)

@@ -24,7 +24,9 @@ struct world {
 	bool has_dashboard;
 	char *variables[WORLD_VARIABLES_MAX]; /* NAME=value of the agent; owned */
 	uint32_t variable_count;
-	char libexec[WORLD_TEXT_BYTES]; /* the helpers' folder; empty: the build's own */
+	char libexec[WORLD_TEXT_BYTES];  /* the helpers' folder; empty: the build's own */
+	char launcher[WORLD_TEXT_BYTES]; /* is given the agent's words and becomes it; empty: none
+					  */
 };
 
 /* Milliseconds on the monotonic clock. */
