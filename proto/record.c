@@ -27,6 +27,7 @@ static void fold_started(struct record *record, const struct record_frame_starte
 	record->pid = frame->pid;
 	record->start_ticks = frame->start_ticks;
 	record->started_wall_ms = frame->wall_ms;
+	record->started_mono_ms = frame->mono_ms;
 	record->deadline_ms = frame->deadline_ms;
 	text_copy(frame->boot, record->boot, sizeof(record->boot));
 	text_copy(frame->cgroup, record->cgroup, sizeof(record->cgroup));
@@ -79,10 +80,11 @@ void record_fold(struct record *record, const struct record_frame *frame)
 	}
 }
 
-static void read_frames(struct record *record, const uint8_t *data, uint32_t size)
+void record_parse(struct record *record, const uint8_t *data, uint32_t size)
 {
 	struct frame frame;
 	struct record_frame value;
+	*record = (struct record){.state = RECORD_EMPTY};
 	while (record->bytes < size) {
 		enum frame_verdict verdict = frame_parse(
 			data + record->bytes, size - record->bytes, &frame);
@@ -105,27 +107,33 @@ static void read_frames(struct record *record, const uint8_t *data, uint32_t siz
 int record_read(int fd, struct record *record)
 {
 	uint8_t data[RECORD_BYTES];
-	*record = (struct record){.state = RECORD_EMPTY};
 	ssize_t size = fd_read_at(fd, data, sizeof(data), 0);
 	if (size < 0)
 		return -1;
-	read_frames(record, data, (uint32_t)size);
+	record_parse(record, data, (uint32_t)size);
 	return 0;
+}
+
+int record_encode(
+	const struct record *record, const struct record_frame *frame, struct bytes *bytes)
+{
+	check(!record->is_foreign);
+	if (record_frame_encode(frame, bytes) < 0)
+		return -1;
+	bool is_final = frame->type == RECORD_RESULT || frame->type == RECORD_DELIVERED ||
+			frame->type == RECORD_UNDELIVERABLE;
+	uint32_t room = RECORD_BYTES - (is_final ? 0 : RECORD_RESERVE_BYTES);
+	if (bytes->size <= room - (record->bytes < room ? record->bytes : room))
+		return 0;
+	errno = ENOSPC;
+	return -1;
 }
 
 int record_append(int fd, struct record *record, const struct record_frame *frame)
 {
 	struct bytes bytes;
-	check(!record->is_foreign);
 	bytes_init(&bytes, FRAME_BYTES_MAX + FRAME_HEAD_BYTES);
-	int done = record_frame_encode(frame, &bytes);
-	bool is_final = frame->type == RECORD_RESULT || frame->type == RECORD_DELIVERED ||
-			frame->type == RECORD_UNDELIVERABLE;
-	uint32_t room = RECORD_BYTES - (is_final ? 0 : RECORD_RESERVE_BYTES);
-	if (done == 0 && bytes.size > room - (record->bytes < room ? record->bytes : room)) {
-		errno = ENOSPC;
-		done = -1;
-	}
+	int done = record_encode(record, frame, &bytes);
 	if (done == 0)
 		done = fd_write_at(fd, bytes.data, bytes.size, record->bytes);
 	if (done == 0) {

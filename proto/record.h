@@ -34,6 +34,7 @@ struct record {
 	char boot[SHORT_TEXT_BYTES_MAX + 1];
 	char cgroup[PATH_BYTES_MAX + 1];
 	int64_t started_wall_ms;
+	uint64_t started_mono_ms; /* since that boot */
 	uint64_t deadline_ms;
 	char stage[SHORT_TEXT_BYTES_MAX + 1];
 	uint64_t step_current, step_total;
@@ -56,6 +57,9 @@ struct record {
 /* Adds one frame. */
 void record_fold(struct record *record, const struct record_frame *frame);
 
+/* What the bytes of a whole record say; record_read() without a file. */
+void record_parse(struct record *record, const uint8_t *data, uint32_t size);
+
 /* Reads the whole record from its start (pread, so the offset stays). 0, or -1 with errno. */
 int record_read(int fd, struct record *record);
 
@@ -63,6 +67,11 @@ int record_read(int fd, struct record *record);
  * Not synced. 0, or -1 with errno: ENOSPC also when only the room kept for the result is left and
  * the frame is not one of those it is kept for. */
 int record_append(int fd, struct record *record, const struct record_frame *frame);
+
+/* The frame as record_append() would write it at record->bytes, without writing. bytes is empty
+ * before. 0, or -1 with errno as there. */
+int record_encode(
+	const struct record *record, const struct record_frame *frame, struct bytes *bytes);
 
 /* Writes RECORD_BYTES zeros, so that the result has its place on the disk. 0, or -1 with errno. */
 int record_reserve(int fd);

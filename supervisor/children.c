@@ -35,8 +35,9 @@ static const struct {
 	[CHILD_PROBE] = {probe_readable, probe_exited, 1},
 	[CHILD_WORKER] = {worker_readable, worker_process_exited, 1},
 	[CHILD_RUNNER] = {runner_readable, runner_process_exited, 2},
-	[CHILD_LOOK] = {runner_readable, look_process_exited, SHELL_LOOKS_MAX},
+	[CHILD_LOOK] = {runner_readable, look_process_exited, SHELL_LOOKS_MAX + 1},
 	[CHILD_STORE] = {store_readable, store_exited, STORE_CHILDREN_MAX + 4},
+	[CHILD_ADOPTED] = {adopted_readable, adopted_exited, SHELL_ADOPTED_MAX},
 	[CHILD_ANSWER] = {no_readable, no_exited, SHELL_ANSWERS_MAX},
 };
 
@@ -60,14 +61,30 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	struct child *child = data;
 	(void)fd;
 	(void)what;
-	kinds[child->kind].readable(child);
+	child->is_readable = true;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *data)
 {
+	struct child *child = data;
 	(void)fd;
 	(void)what;
-	child_flush(data);
+	child->is_writable = true;
+}
+
+void children_work(struct shell *shell)
+{
+	for (uint32_t i = 0; i < SHELL_CHILDREN_MAX; i++) {
+		struct child *child = &shell->children[i];
+		if (child->is_writable) {
+			child->is_writable = false;
+			child_flush(child);
+		}
+		if (child->is_readable) {
+			child->is_readable = false;
+			kinds[child->kind].readable(child);
+		}
+	}
 }
 
 struct child *child_add(struct shell *shell, enum child_kind kind, pid_t pid, int fd)
@@ -135,13 +152,13 @@ void child_flush(struct child *child)
 }
 
 /* Orphans of dead runners come to us too (subreaper) and are only reaped. */
-void children_reap(struct shell *shell)
+bool children_reap(struct shell *shell)
 {
 	int status;
 	for (int i = 0; i < REAPED_A_TURN_MAX; i++) {
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 		if (pid <= 0)
-			return;
+			return true;
 		for (uint32_t at = 0; at < SHELL_CHILDREN_MAX; at++) {
 			struct child *child = &shell->children[at];
 			if (child->kind == CHILD_FREE || child->pid != pid)
@@ -157,7 +174,7 @@ void children_reap(struct shell *shell)
 			break;
 		}
 	}
-	event_active(shell->signals[0], EV_SIGNAL, 1); /* there may be more: next turn */
+	return false;
 }
 
 struct mono children_due(struct shell *shell, struct mono now)

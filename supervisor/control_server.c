@@ -31,9 +31,10 @@ struct client {
 	struct channel channel;
 	struct event *readable, *writable;
 	uid_t user;
-	bool may_change; /* and read output */
-	bool is_waiting; /* for a reply of the rules */
-	struct mono due; /* say something, or go */
+	bool may_change;               /* and read output */
+	bool is_waiting;               /* for a reply of the rules */
+	bool is_readable, is_writable; /* noted by the callbacks */
+	struct mono due;               /* say something, or go */
 };
 
 struct control_server {
@@ -41,6 +42,7 @@ struct control_server {
 	int fd;
 	char path[PATH_BYTES_MAX + 1];
 	struct event *acceptable;
+	bool is_acceptable; /* noted by the callback */
 	struct client clients[CONTROL_CLIENTS_MAX];
 	uint64_t last_id;
 	struct operators operators; /* members of CONTROL_GROUP */
@@ -98,6 +100,7 @@ static void say_run(struct client *client, const struct rules_run *run, struct m
 				    .owed = run->telling == TELLING_OWED ||
 					    run->telling == TELLING_TOLD ||
 					    run->telling == TELLING_MARKING,
+				    .withheld = rules_is_poison(run),
 				    .sequence = run->sequence,
 				    .wall_ms = run->wall_ms,
 				    .pid = (uint64_t)run->pid,
@@ -120,6 +123,20 @@ static void say_wait(struct client *client, const char *name, struct mono now, s
 					    .left_ms = mono_ms_until(now, due)}});
 }
 
+/* Which act the disk does not let go on, and since when. */
+static void say_store_wait(struct client *client, const struct child *child, struct mono now)
+{
+	char name[SHORT_TEXT_BYTES_MAX + 1];
+	uint64_t ms = mono_ms_since(now, child->started);
+	bool has_run = child->run != RULES_NO_RUN;
+	if (ms < STORE_SLOW_MS)
+		return;
+	snprintf(name, sizeof(name), "the disk hangs for %llu s: %s%s%.100s; given up",
+		(unsigned long long)ms / 1000, rules_act_name(child->act), has_run ? " " : "",
+		has_run ? client->server->shell->rules.runs[child->run].name : "");
+	say_wait(client, name, now, mono_after(child->started, STORE_KILL_MS));
+}
+
 static void say_waits(struct client *client, const struct shell *shell, struct mono now)
 {
 	const struct rules *rules = &shell->rules;
@@ -131,13 +148,10 @@ static void say_waits(struct client *client, const struct shell *shell, struct m
 	if (rules->worker.state == WORKER_DEGRADED)
 		say_wait(client, "the worker is replaced", now,
 			mono_after(rules->worker.heard, WORKER_HUNG_MS));
-	say_wait(client, "the agent leaves", now, rules->leave_due);
+	say_wait(client, "the agent leaves", now, rules->leave.due);
 	for (uint32_t i = 0; i < SHELL_CHILDREN_MAX; i++) {
-		const struct child *child = &shell->children[i];
-		if (child->kind == CHILD_STORE &&
-			mono_ms_since(now, child->started) >= STORE_SLOW_MS)
-			say_wait(client, "the disk is slow; its store child is given up", now,
-				mono_after(child->started, STORE_KILL_MS));
+		if (shell->children[i].kind == CHILD_STORE)
+			say_store_wait(client, &shell->children[i], now);
 	}
 }
 
@@ -293,19 +307,25 @@ void control_reply(
 
 static void on_client_writable(evutil_socket_t fd, short what, void *data)
 {
+	struct client *client = data;
 	(void)fd;
 	(void)what;
-	client_flush(data);
+	client->is_writable = true;
 }
 
 static void on_client(evutil_socket_t fd, short what, void *data)
 {
 	struct client *client = data;
+	(void)fd;
+	(void)what;
+	client->is_readable = true;
+}
+
+static void client_work(struct client *client)
+{
 	uint64_t id = client->id;
 	struct text payload;
 	struct control asked;
-	(void)fd;
-	(void)what;
 	bool more = channel_receive(&client->channel);
 	/* One question a wake, and none while one is being answered. */
 	if (!client->is_waiting && channel_next(&client->channel, &payload)) {
@@ -370,11 +390,17 @@ static struct client *find_place(struct control_server *server, uid_t user)
 static void on_accept(evutil_socket_t fd, short what, void *data)
 {
 	struct control_server *server = data;
+	(void)fd;
+	(void)what;
+	server->is_acceptable = true;
+}
+
+static void accept_one(struct control_server *server)
+{
 	uid_t user;
 	gid_t group;
 	pid_t pid;
-	(void)what;
-	own_fd peer = accept(fd, NULL, NULL);
+	own_fd peer = accept(server->fd, NULL, NULL);
 	if (peer < 0 || fd_cloexec(peer, true) < 0 || fd_nonblocking(peer) < 0 ||
 		platform_peer(peer, &user, &group, &pid) < 0)
 		return;
@@ -394,6 +420,24 @@ static void on_accept(evutil_socket_t fd, short what, void *data)
 	check(client->readable && client->writable);
 	event_add(client->readable, NULL);
 	shell_set_timer(server->shell);
+}
+
+void control_work(struct control_server *server)
+{
+	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct client *client = &server->clients[i];
+		if (client->is_writable) {
+			client->is_writable = false;
+			client_flush(client);
+		}
+		if (client->is_readable) {
+			client->is_readable = false;
+			client_work(client);
+		}
+	}
+	if (server->is_acceptable)
+		accept_one(server);
+	server->is_acceptable = false;
 }
 
 struct mono control_due(struct control_server *server, struct mono now)

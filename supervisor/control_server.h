@@ -16,5 +16,7 @@ void control_destroy(struct control_server *control);
 /* The answer to a client that asked to run or cancel something; a client that went is forgotten. */
 void control_reply(struct control_server *control, uint64_t client, bool is_good, bool is_queued,
 	struct text text);
+/* Reads, answers and accepts what the callbacks noted. */
+void control_work(struct control_server *control);
 /* Ends those that say nothing; when the next of them is due. */
 struct mono control_due(struct control_server *control, struct mono now);

@@ -74,5 +74,8 @@ struct op {
 
 /* The row, or NULL: unknown. Standalone hosts are asked for with PROTOCOL_WEBSOCKET. */
 const struct op *ops_find(struct text name, enum protocol protocol);
+/* The action of an announced command: the row of class OP_ACTION that is named like it, a dash and
+ * more; NULL: the agent's own leaving is all there is to do. */
+const struct op *ops_action(struct text command);
 /* All rows, for tests and help. */
 const struct op *ops_all(uint32_t *count);

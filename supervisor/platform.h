@@ -39,6 +39,10 @@ int platform_own_path(char *path, size_t size);
  * from a later one of the same number. */
 uint64_t platform_start_ticks(pid_t pid);
 
+/* A descriptor that becomes readable when the process ends, for one that is no child; -1 with
+ * errno: ESRCH when no process of that number and start time is there. */
+int platform_watch_process(pid_t pid, uint64_t start_ticks);
+
 /* In a child that must not outlive its parent: asks the kernel for SIGKILL. parent is the pid that
  * is meant; false: it is gone already. */
 bool platform_die_with_parent(pid_t parent);

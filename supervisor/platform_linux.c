@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -124,6 +125,23 @@ uint64_t platform_start_ticks(pid_t pid)
 	for (int field = 0; at && field < 20; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+int platform_watch_process(pid_t pid, uint64_t start_ticks)
+{
+	if (pid <= 1) {
+		errno = ESRCH;
+		return -1;
+	}
+	own_fd fd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+	if (fd < 0)
+		return -1;
+	/* Opened first, compared then: the number cannot have been given away in between. */
+	if (start_ticks == 0 || platform_start_ticks(pid) != start_ticks) {
+		errno = ESRCH;
+		return -1;
+	}
+	return steal_fd(&fd);
 }
 
 bool platform_die_with_parent(pid_t parent)

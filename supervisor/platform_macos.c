@@ -8,6 +8,7 @@
 #include <net/route.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/event.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/sysctl.h>
@@ -104,6 +105,25 @@ uint64_t platform_start_ticks(pid_t pid)
 	if (proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, sizeof(info)) != sizeof(info))
 		return 0;
 	return info.pbi_start_tvsec * 1000000u + info.pbi_start_tvusec;
+}
+
+int platform_watch_process(pid_t pid, uint64_t start_ticks)
+{
+	struct kevent watch;
+	if (pid <= 1) {
+		errno = ESRCH;
+		return -1;
+	}
+	/* A queue of its own is a descriptor that becomes readable when the process ends. */
+	own_fd fd = kqueue();
+	EV_SET(&watch, pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
+	if (fd < 0 || kevent(fd, &watch, 1, NULL, 0, NULL) < 0 || fd_cloexec(fd, true) < 0)
+		return -1;
+	if (start_ticks == 0 || platform_start_ticks(pid) != start_ticks) {
+		errno = ESRCH;
+		return -1;
+	}
+	return steal_fd(&fd);
 }
 
 /* macOS cannot ask for it: the worker sees the end of file on descriptor 3. */

@@ -34,7 +34,7 @@ void rules_emit_store(struct rules_actions *actions, enum rules_act act, uint32_
 
 void rules_tell(struct rules *rules, struct rules_actions *actions, const struct message *message)
 {
-	if (worker_is_listening(rules))
+	if (worker_can_hear(rules))
 		rules_emit(actions, ACTION_SEND)->send = *message;
 }
 
@@ -50,8 +50,8 @@ uint64_t rules_random(struct rules *rules, uint64_t bound)
 
 void rules_init(struct rules *rules)
 {
-	rules->leave_run = RULES_NO_RUN;
-	rules->leave_due = rules->stop_due = rules->scan_retry = rules->retain_next = MONO_NEVER;
+	rules->leave.run = RULES_NO_RUN;
+	rules->leave.due = rules->stop_due = rules->scan_retry = rules->retain_next = MONO_NEVER;
 	rules->token.retry = MONO_NEVER;
 	rules->gate.next = MONO_NEVER;
 	rules->worker.due = rules->worker.ping_next = MONO_NEVER;
@@ -77,7 +77,7 @@ static void start(
 	worker_start(rules, actions);
 }
 
-static void begin_stop(struct rules *rules, int code, struct rules_actions *actions)
+void rules_stop(struct rules *rules, int code, struct rules_actions *actions)
 {
 	if (rules->is_stopping)
 		return;
@@ -121,10 +121,7 @@ static void due(struct rules *rules, struct rules_actions *actions)
 	gate_due(rules, actions);
 	worker_due(rules, actions);
 	runs_due(rules, actions);
-	if (mono_reached(rules->now, rules->leave_due)) {
-		rules->leave_due = MONO_NEVER;
-		begin_stop(rules, rules->restart_code, actions);
-	}
+	leave_due(rules, actions);
 }
 
 static void look_ended(
@@ -151,6 +148,7 @@ static void dispatch(
 	case EVENT_NETWORK: gate_network(rules, actions); break;
 	case EVENT_AWAY:
 		worker_away(rules);
+		runs_away(rules);
 		gate_network(rules, actions);
 		break;
 	case EVENT_WORKER_STARTED: worker_started(rules, event); break;
@@ -158,12 +156,13 @@ static void dispatch(
 	case EVENT_WORKER_VIOLATED: worker_violated(rules, event, actions); break;
 	case EVENT_WORKER_EXITED: worker_exited(rules, event, actions); break;
 	case EVENT_STORED: runs_stored(rules, event, actions); break;
-	case EVENT_FOUND: runs_found(rules, event); break;
+	case EVENT_FOUND: runs_found(rules, event, actions); break;
 	case EVENT_RUNNER_STARTED: runs_runner_started(rules, event); break;
 	case EVENT_RUNNER_REPORTED_START: runs_reported_start(rules, event, actions); break;
 	case EVENT_RUNNER_REPORTED_RESULT: runs_reported_result(rules, event, actions); break;
 	case EVENT_RUNNER_EXITED: runs_runner_exited(rules, event, actions); break;
 	case EVENT_LOOK_ENDED: look_ended(rules, event, actions); break;
+	case EVENT_ACTED: leave_acted(rules, event, actions); break;
 	case EVENT_ASKED_RUN:
 		runs_asked(rules, event->asked_run.command, ORIGIN_LOCAL, 0,
 			event->asked_run.client, actions);
@@ -173,7 +172,7 @@ static void dispatch(
 			event->asked_cancel.client, actions);
 		break;
 	case EVENT_RELOADED: reloaded(rules, event, actions); break;
-	case EVENT_STOP: begin_stop(rules, 0, actions); break;
+	case EVENT_STOP: rules_stop(rules, 0, actions); break;
 	}
 }
 
@@ -191,7 +190,7 @@ struct mono rules_due(const struct rules *rules)
 	struct mono next = mono_earlier(gate_next(rules), worker_next(rules));
 	next = mono_earlier(next, runs_next(rules));
 	next = mono_earlier(next, rules->stop_due);
-	return mono_earlier(next, rules->leave_due);
+	return mono_earlier(next, rules->leave.due);
 }
 
 const char *rules_gate_name(enum gate_state state)

@@ -7,7 +7,8 @@
  *
  * Each action that starts something ends in exactly one event: ACTION_PROBE in EVENT_PROBED,
  * ACTION_WORKER_START in EVENT_WORKER_STARTED or _EXITED, ACTION_STORE in EVENT_STORED,
- * ACTION_RUNNER_START in EVENT_RUNNER_STARTED or _EXITED.
+ * ACTION_RUNNER_START in EVENT_RUNNER_EXITED (before it EVENT_RUNNER_STARTED, unless it could not
+ * be started), ACTION_WATCH in EVENT_RUNNER_EXITED, ACTION_ACT in EVENT_ACTED.
  */
 #pragma once
 
@@ -41,6 +42,7 @@
 	X(EVENT_RUNNER_REPORTED_RESULT, "command ended")      \
 	X(EVENT_RUNNER_EXITED, "runner exited")               \
 	X(EVENT_LOOK_ENDED, "look ended")                     \
+	X(EVENT_ACTED, "action ended")                        \
 	X(EVENT_ASKED_RUN, "asked to run")                    \
 	X(EVENT_ASKED_CANCEL, "asked to cancel")              \
 	X(EVENT_RELOADED, "configuration changed")            \
@@ -54,7 +56,9 @@
 	X(ACTION_STORE, "store")               \
 	X(ACTION_RUNNER_START, "start runner") \
 	X(ACTION_RUNNER_KILL, "kill runner")   \
+	X(ACTION_WATCH, "watch runner")        \
 	X(ACTION_LOOK, "look")                 \
+	X(ACTION_ACT, "perform the action")    \
 	X(ACTION_REPLY, "reply")               \
 	X(ACTION_EXIT, "exit")
 
@@ -66,6 +70,7 @@
 	X(ACT_KEEP, "keep a result")        \
 	X(ACT_MARK, "mark a run")           \
 	X(ACT_CANCEL, "cancel a run")       \
+	X(ACT_END, "end a hung runner")     \
 	X(ACT_TOKEN, "keep the token")      \
 	X(ACT_RETAIN, "remove old records") \
 	X(ACT_FLIGHT, "save the flight recorder")
@@ -134,11 +139,15 @@ struct rules_run {
 	uint64_t worker_epoch;
 	uint64_t client; /* who of the control socket waits for the acceptance */
 	pid_t pid;
-	bool is_adopted; /* the runner is no child of ours: the record is asked how it is */
+	uint64_t start_ticks; /* of pid, where the record names it */
+	bool is_adopted;      /* the runner is no child of ours: its process is watched */
 	bool is_announced;
-	bool may_go_outside; /* an activation in a unit of its own is waited for */
-	bool is_killing;
-	uint8_t cancel; /* 0, 't' or 'k': to be said once the runner listens */
+	bool may_go_outside;    /* an activation in a unit of its own is waited for */
+	uint32_t processes;     /* runners asked for or watched whose end was not seen */
+	uint32_t worker_deaths; /* while it was told and not delivered */
+	uint32_t starts;        /* of a runner that came to nothing */
+	bool is_killing;        /* the runner outlived every limit */
+	uint8_t cancel;         /* 0, 't' or 'k': to be said once the runner listens */
 	struct mono started;
 	uint64_t deadline_ms;
 	enum outcome outcome;
@@ -172,6 +181,8 @@ struct rules_worker {
 	uint64_t backoff_ms;
 	bool is_safe_mode;
 	bool is_killed;
+	bool is_untrusted; /* it broke the protocol: nothing it said after that counts */
+	bool is_blameless; /* killed for want of contact, not for what it was told */
 	struct mono deaths[RULES_DEATHS_KEPT];
 	uint32_t death_count;
 	struct mono replaced; /* for want of contact */
@@ -186,6 +197,20 @@ struct rules_token {
 	bool is_storing, is_kept, is_answered;
 	bool is_again; /* another came while one was being kept */
 	struct mono retry;
+};
+
+enum leave_state {
+	LEAVE_NONE,
+	LEAVE_DELIVERING, /* what is owed first, until due */
+	LEAVE_ACTING,     /* a runner performs the action */
+	LEAVE_ACTED,      /* it did; until due the machine should have gone down */
+};
+
+struct rules_leave {
+	enum leave_state state;
+	uint32_t run; /* the announced command, RULES_NO_RUN for the worker's own wish */
+	struct mono due;
+	char trouble[REASON_BYTES_MAX + 1]; /* why the last action failed; empty: it did not */
 };
 
 struct rules {
@@ -205,11 +230,11 @@ struct rules {
 	int exit_code;
 	int restart_code;
 	struct mono stop_due;
-	struct mono leave_due; /* an announced restart: delivered, or then */
-	uint32_t leave_run;
+	struct rules_leave leave;
 	char host_ops[RULES_HOST_OPS_MAX][COMMAND_BYTES_MAX + 1];
 	uint32_t host_op_count;
 	char refusal[REASON_BYTES_MAX + 1]; /* of the last command that was refused */
+	struct mono lenient_until;          /* no runner is overdue before: we were away */
 	struct mono now;
 	struct wall wall;
 };
@@ -284,6 +309,12 @@ struct rules_event {
 			struct text output;
 		} look_ended;
 		struct {
+			uint32_t run;
+			enum outcome outcome;
+			int64_t code;
+			struct text reason;
+		} acted;
+		struct {
 			uint64_t client;
 			struct text command;
 		} asked_run;
@@ -344,6 +375,9 @@ struct mono rules_due(const struct rules *rules);
 uint32_t rules_busy_run(const struct rules *rules);
 uint32_t rules_count_queued(const struct rules *rules);
 uint32_t rules_count_owed(const struct rules *rules);
+/* Outcomes over which workers died: told last and without their output. */
+uint32_t rules_count_poison(const struct rules *rules);
+bool rules_is_poison(const struct rules_run *run);
 /* queued, running, ended, delivered, undeliverable: for people. */
 const char *rules_run_state_name(const struct rules_run *run);
 const char *rules_gate_name(enum gate_state state);

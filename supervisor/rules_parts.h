@@ -33,6 +33,8 @@ void worker_away(struct rules *rules);
 void worker_stop(struct rules *rules, struct rules_actions *actions);
 void worker_probed(struct rules *rules, bool is_good, struct rules_actions *actions);
 bool worker_is_listening(const struct rules *rules);
+/* One that was asked to end still waits for the answers it needs. */
+bool worker_can_hear(const struct rules *rules);
 struct mono worker_next(const struct rules *rules);
 
 void runs_start(struct rules *rules, struct rules_actions *actions);
@@ -42,7 +44,8 @@ void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t c
 	struct rules_actions *actions);
 void runs_stored(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
-void runs_found(struct rules *rules, const struct rules_event *event);
+void runs_found(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
 void runs_runner_started(struct rules *rules, const struct rules_event *event);
 void runs_reported_start(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
@@ -54,8 +57,37 @@ void runs_told(struct rules *rules, struct text name, struct text undeliverable,
 	struct rules_actions *actions);
 /* A worker is ready: it learns what goes on and what is owed. */
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions);
-void runs_worker_gone(struct rules *rules);
+/* is_blamed: it died by itself, perhaps of what it was told. */
+void runs_worker_gone(struct rules *rules, bool is_blamed);
 void runs_token(struct rules *rules, struct text token, struct rules_actions *actions);
 void runs_due(struct rules *rules, struct rules_actions *actions);
 struct mono runs_next(const struct rules *rules);
+/* This process was not scheduled for a while. */
+void runs_away(struct rules *rules);
+/* Starts the next queued command, where one may start. */
+void runs_go_on(struct rules *rules, struct rules_actions *actions);
+uint32_t runs_find(const struct rules *rules, struct text name);
+void runs_store(
+	struct rules *rules, uint32_t index, enum rules_act act, struct rules_actions *actions);
+/* A step may look at every run; what it cannot say in one step stays due. */
+bool runs_has_room(const struct rules_actions *actions);
+/* ---- rules_owed.c ---- */
+bool runs_is_owed(const struct rules_run *run);
+void runs_tell_ended(
+	struct rules *rules, const struct rules_run *run, struct rules_actions *actions);
+/* The window: RUNS_OWED_TOLD_MAX outcomes at a time are the worker's to deliver. */
+void runs_tell_owed(struct rules *rules, struct rules_actions *actions);
+void runs_marked(struct rules *rules, uint32_t index, struct rules_actions *actions);
 bool runs_are_storing(const struct rules *rules);
+
+bool leave_is_under_way(const struct rules *rules);
+/* A run ended: if it is an announced command that can be done, it is done once it is delivered. */
+void leave_announced(struct rules *rules, uint32_t index);
+/* The worker wants the agent started anew. */
+void leave_asked(struct rules *rules);
+void leave_delivered(struct rules *rules, uint32_t run);
+void leave_acted(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
+void leave_due(struct rules *rules, struct rules_actions *actions);
+/* The agent ends with this code, the worker first. */
+void rules_stop(struct rules *rules, int code, struct rules_actions *actions);

@@ -14,26 +14,12 @@
 #define RETRY_FIRST_MS  1000
 #define RETRY_LAST_MS   30000
 #define RETAIN_EVERY_MS 60000
-#define ADOPTED_LOOK_MS 500
 /* A step may look at every run; what it cannot say in one step stays due. */
 #define ACTIONS_KEPT_FREE 8
 
-static bool has_room(const struct rules_actions *actions)
+bool runs_has_room(const struct rules_actions *actions)
 {
 	return actions->count + ACTIONS_KEPT_FREE < RULES_ACTIONS_MAX;
-}
-
-static bool is_owed(const struct rules_run *run)
-{
-	switch (run->telling) {
-	case TELLING_OWED:
-	case TELLING_TOLD:
-	case TELLING_MARKING: return true;
-	case TELLING_NONE:
-	case TELLING_DONE:
-	case TELLING_FAILED: return false;
-	}
-	return false;
 }
 
 uint32_t rules_busy_run(const struct rules *rules)
@@ -66,14 +52,6 @@ uint32_t rules_count_queued(const struct rules *rules)
 	return count_state(rules, RUN_QUEUED);
 }
 
-uint32_t rules_count_owed(const struct rules *rules)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
-		count += rules->runs[i].state == RUN_ENDED && is_owed(&rules->runs[i]);
-	return count;
-}
-
 bool runs_are_storing(const struct rules *rules)
 {
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
@@ -83,7 +61,7 @@ bool runs_are_storing(const struct rules *rules)
 	return rules->token.is_storing || rules->is_saving_flight;
 }
 
-static uint32_t find_run(const struct rules *rules, struct text name)
+uint32_t runs_find(const struct rules *rules, struct text name)
 {
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		if (rules->runs[i].state != RUN_FREE && text_is(name, rules->runs[i].name))
@@ -102,7 +80,8 @@ static uint32_t take_place(struct rules *rules)
 			oldest = i;
 			break;
 		}
-		if (run->state == RUN_ENDED && !is_owed(run) && !run->is_storing &&
+		if (run->state == RUN_ENDED && !runs_is_owed(run) && !run->is_storing &&
+			run->processes == 0 && i != rules->leave.run &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
 			oldest = i;
 	}
@@ -111,7 +90,7 @@ static uint32_t take_place(struct rules *rules)
 	return oldest;
 }
 
-static void store(
+void runs_store(
 	struct rules *rules, uint32_t index, enum rules_act act, struct rules_actions *actions)
 {
 	struct rules_run *run = &rules->runs[index];
@@ -127,8 +106,8 @@ static enum rules_act wanted_act(const struct rules_run *run)
 	switch (run->state) {
 	case RUN_ACCEPTING: return ACT_ACCEPT;
 	case RUN_KEEPING: return ACT_KEEP;
-	case RUN_SETTLING:
-	case RUN_GOING: return ACT_SETTLE;
+	case RUN_SETTLING: return ACT_SETTLE;
+	case RUN_GOING: return run->is_killing ? ACT_END : ACT_SETTLE;
 	case RUN_FREE:
 	case RUN_QUEUED:
 	case RUN_STARTING:
@@ -174,65 +153,13 @@ static void tell_started(
 				.owed = run->telling != TELLING_NONE}});
 }
 
-static void tell_ended(
-	struct rules *rules, const struct rules_run *run, struct rules_actions *actions)
-{
-	rules_tell(rules, actions,
-		&(struct message){.type = MESSAGE_ENDED,
-			.ended = {.run = text_of(run->name),
-				.command = text_of(run->command),
-				.outcome = run->outcome,
-				.code = run->code,
-				.reason = text_of(run->reason),
-				.summary = text_of(run->summary),
-				.owed = run->telling != TELLING_NONE,
-				.announced = run->is_announced}});
-}
-
-static uint32_t oldest_owed(const struct rules *rules)
-{
-	uint32_t oldest = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
-		const struct rules_run *run = &rules->runs[i];
-		if (run->state == RUN_ENDED && run->telling == TELLING_OWED &&
-			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
-			oldest = i;
-	}
-	return oldest;
-}
-
-/* The window: RUNS_OWED_TOLD_MAX outcomes at a time are the worker's to deliver, oldest first. */
-static void tell_owed(struct rules *rules, struct rules_actions *actions)
-{
-	uint32_t told = 0;
-	uint32_t index;
-	if (!worker_is_listening(rules))
-		return;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
-		told += rules->runs[i].telling == TELLING_TOLD;
-	while (told < RUNS_OWED_TOLD_MAX && has_room(actions) &&
-		(index = oldest_owed(rules)) != RULES_NO_RUN) {
-		rules->runs[index].telling = TELLING_TOLD;
-		tell_ended(rules, &rules->runs[index], actions);
-		told++;
-	}
-}
-
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 {
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		if (rules->runs[i].state == RUN_GOING)
 			tell_started(rules, &rules->runs[i], actions);
 	}
-	tell_owed(rules, actions);
-}
-
-void runs_worker_gone(struct rules *rules)
-{
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
-		if (rules->runs[i].telling == TELLING_TOLD)
-			rules->runs[i].telling = TELLING_OWED;
-	}
+	runs_tell_owed(rules, actions);
 }
 
 /* One act at a time is under way for a run; what came up meanwhile is wanted now. */
@@ -243,13 +170,13 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 		return;
 	if (run->state == RUN_SETTLING || run->state == RUN_KEEPING ||
 		(run->state == RUN_ENDED && run->telling == TELLING_MARKING)) {
-		store(rules, index, wanted_act(run), actions);
+		runs_store(rules, index, wanted_act(run), actions);
+	} else if (run->state == RUN_GOING && run->is_adopted && run->is_killing) {
+		runs_store(rules, index, ACT_END, actions);
 	} else if (run->state == RUN_GOING && run->cancel) {
-		store(rules, index, ACT_CANCEL, actions);
+		runs_store(rules, index, ACT_CANCEL, actions);
 		actions->list[actions->count - 1].store.byte = run->cancel;
 		run->cancel = 0;
-	} else if (run->state == RUN_GOING && run->is_adopted) {
-		run->retry = mono_after(rules->now, ADOPTED_LOOK_MS);
 	}
 }
 
@@ -259,7 +186,7 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 static void start_next(struct rules *rules, struct rules_actions *actions)
 {
 	uint32_t oldest = RULES_NO_RUN;
-	if (rules->is_stopping || !rules->is_scanned || rules->leave_run != RULES_NO_RUN ||
+	if (rules->is_stopping || !rules->is_scanned || leave_is_under_way(rules) ||
 		rules_busy_run(rules) != RULES_NO_RUN)
 		return;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
@@ -273,20 +200,14 @@ static void start_next(struct rules *rules, struct rules_actions *actions)
 	struct rules_run *run = &rules->runs[oldest];
 	run->state = RUN_STARTING;
 	run->started = rules->now;
-	run->tries = 0;
+	run->is_adopted = run->is_killing = false;
+	run->processes++;
 	rules_emit(actions, ACTION_RUNNER_START)->run = oldest;
 }
 
-/* An announced restart acts once it is delivered, or after ANNOUNCE_DELIVER_MS. */
-static void announce(struct rules *rules, uint32_t index)
+void runs_go_on(struct rules *rules, struct rules_actions *actions)
 {
-	const struct rules_run *run = &rules->runs[index];
-	if (!run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
-		return;
-	rules->leave_run = index;
-	rules->leave_due = run->telling == TELLING_NONE
-				   ? rules->now
-				   : mono_after(rules->now, ANNOUNCE_DELIVER_MS);
+	start_next(rules, actions);
 }
 
 /* The outcome is in the record, or was refused there. */
@@ -296,14 +217,14 @@ static void run_ended(struct rules *rules, uint32_t index, struct rules_actions 
 	run->state = RUN_ENDED;
 	run->tries = 0;
 	run->retry = MONO_NEVER;
-	announce(rules, index);
+	leave_announced(rules, index);
 	if (!rules->is_retaining && mono_reached(rules->now, rules->retain_next)) {
 		rules->is_retaining = true;
 		rules_emit_store(actions, ACT_RETAIN, RULES_NO_RUN);
 	}
 	if (run->telling == TELLING_NONE)
-		tell_ended(rules, run, actions);
-	tell_owed(rules, actions);
+		runs_tell_ended(rules, run, actions);
+	runs_tell_owed(rules, actions);
 	start_next(rules, actions);
 }
 
@@ -317,6 +238,7 @@ static void take_record(struct rules_run *run, const struct record *record)
 	run->origin = record->origin;
 	run->wall_ms = record->accepted_wall_ms;
 	run->pid = (pid_t)record->pid;
+	run->start_ticks = record->start_ticks;
 	run->deadline_ms = record->deadline_ms;
 	run->outcome = record->outcome;
 	run->code = record->code;
@@ -326,10 +248,33 @@ static void take_record(struct rules_run *run, const struct record *record)
 	run->may_go_outside = op && op->outside_unit;
 }
 
-void runs_found(struct rules *rules, const struct rules_event *event)
+/* A runner that is no child of ours, or not any more, holds the record. Its clock began with the
+ * record's. Its end is watched; where that was said and the record is still held (by somebody who
+ * reads it, or by a process that cannot be watched) it is asked again. */
+static void adopt(struct rules *rules, uint32_t index, const struct record *record,
+	struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	bool is_watched = run->is_adopted;
+	struct mono started = mono_after((struct mono){0}, record->started_mono_ms);
+	run->state = RUN_GOING;
+	run->is_adopted = true;
+	run->pid = (pid_t)record->pid;
+	run->start_ticks = record->start_ticks;
+	run->deadline_ms = record->deadline_ms;
+	run->started = mono_earlier(started, rules->now);
+	if (is_watched || run->is_killing) {
+		store_later(rules, run);
+		return;
+	}
+	run->processes++;
+	rules_emit(actions, ACTION_WATCH)->run = index;
+}
+
+void runs_found(struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	const struct record *record = event->found.record;
-	uint32_t index = find_run(rules, event->found.name);
+	uint32_t index = runs_find(rules, event->found.name);
 	if (index != RULES_NO_RUN) /* a later scan: this one is known */
 		return;
 	index = take_place(rules);
@@ -349,9 +294,11 @@ void runs_found(struct rules *rules, const struct rules_event *event)
 	case RECORD_EMPTY:
 	case RECORD_WAITING: run->state = RUN_QUEUED; break;
 	case RECORD_RUNNING:
-		run->state = RUN_GOING;
-		run->is_adopted = true;
-		run->started = rules->now;
+		if (event->found.is_live) {
+			adopt(rules, index, record, actions);
+			break;
+		}
+		run->state = RUN_SETTLING; /* its tree did not end yet */
 		run->retry = rules->now;
 		break;
 	case RECORD_FINISHED: run->state = RUN_ENDED; break;
@@ -396,7 +343,7 @@ void runs_reported_result(
 	 */
 	run->state = RUN_KEEPING;
 	if (!run->is_storing)
-		store(rules, index, ACT_KEEP, actions);
+		runs_store(rules, index, ACT_KEEP, actions);
 }
 
 static void runner_failed(
@@ -407,7 +354,7 @@ static void runner_failed(
 	text_copy(why, run->reason, sizeof(run->reason));
 	run->state = RUN_KEEPING;
 	if (!run->is_storing)
-		store(rules, index, ACT_KEEP, actions);
+		runs_store(rules, index, ACT_KEEP, actions);
 }
 
 void runs_runner_exited(
@@ -415,6 +362,8 @@ void runs_runner_exited(
 {
 	uint32_t index = event->runner_exited.run;
 	struct rules_run *run = &rules->runs[index];
+	if (run->processes > 0)
+		run->processes--;
 	if (run->state != RUN_STARTING && run->state != RUN_GOING)
 		return;
 	if (event->runner_exited.why.size > 0) {
@@ -423,7 +372,7 @@ void runs_runner_exited(
 	}
 	run->state = RUN_SETTLING;
 	if (!run->is_storing)
-		store(rules, index, ACT_SETTLE, actions);
+		runs_store(rules, index, ACT_SETTLE, actions);
 }
 
 /* ---- asking ---- */
@@ -517,14 +466,14 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	run->is_announced = op && op->class == OP_ANNOUNCED;
 	run->may_go_outside = op && op->outside_unit;
 	record_make_name(run->wall_ms, command, rules_random(rules, UINT64_C(1) << 16), run->name);
-	store(rules, index, ACT_ACCEPT, actions);
+	runs_store(rules, index, ACT_ACCEPT, actions);
 }
 
 void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t client,
 	struct rules_actions *actions)
 {
 	struct rules_run nobody = {.client = client};
-	uint32_t index = name.size ? find_run(rules, name) : rules_busy_run(rules);
+	uint32_t index = name.size ? runs_find(rules, name) : rules_busy_run(rules);
 	if (index == RULES_NO_RUN) {
 		refuse_client(
 			client, name.size ? "there is no such run" : "nothing is running", actions);
@@ -535,7 +484,7 @@ void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t c
 		run->outcome = OUTCOME_CANCELLED;
 		text_copy(text_of("cancelled before it started"), run->reason, sizeof(run->reason));
 		run->state = RUN_KEEPING;
-		store(rules, index, ACT_KEEP, actions);
+		runs_store(rules, index, ACT_KEEP, actions);
 	} else if (run->state == RUN_STARTING || run->state == RUN_GOING) {
 		/* Said when the runner listens, and after the act that is under way. */
 		run->cancel = is_kill ? 'k' : 't';
@@ -582,10 +531,7 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	if (run->state != RUN_SETTLING && run->state != RUN_GOING)
 		return;
 	if (event->stored.is_live) {
-		/* Somebody still holds the record: a runner that is no child of ours, or not any
-		 * more. */
-		run->state = RUN_GOING;
-		run->is_adopted = true;
+		adopt(rules, index, record, actions);
 		return;
 	}
 	switch (record->state) {
@@ -593,7 +539,7 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	case RECORD_WAITING:
 		/* Nothing of it ran. A runner that dies before it starts anything must not be tried
 		 * for ever. */
-		if (++run->tries < 3) {
+		if (++run->starts < RUNNER_STARTS_MAX) {
 			run->state = RUN_QUEUED;
 			start_next(rules, actions);
 			return;
@@ -607,20 +553,6 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 		run_ended(rules, index, actions);
 		return;
 	}
-}
-
-static void marked(struct rules *rules, uint32_t index, struct rules_actions *actions)
-{
-	struct rules_run *run = &rules->runs[index];
-	run->telling = run->undeliverable[0] ? TELLING_FAILED : TELLING_DONE;
-	run->tries = 0;
-	rules_tell(rules, actions,
-		&(struct message){.type = MESSAGE_MARKED, .marked = {.run = text_of(run->name)}});
-	tell_owed(rules, actions);
-	if (rules->leave_run == index)
-		rules->leave_due = rules->now;
-	if (rules->is_more_owed && rules_count_owed(rules) < RUNS_OWED_TOLD_MAX)
-		rules->scan_retry = rules->now;
 }
 
 static void stored_run(
@@ -641,9 +573,10 @@ static void stored_run(
 	}
 	switch (event->stored.act) {
 	case ACT_ACCEPT: accepted(rules, index, actions); break;
-	case ACT_SETTLE: settled(rules, index, event, actions); break;
+	case ACT_SETTLE:
+	case ACT_END: settled(rules, index, event, actions); break;
 	case ACT_KEEP: run_ended(rules, index, actions); break;
-	case ACT_MARK: marked(rules, index, actions); break;
+	case ACT_MARK: runs_marked(rules, index, actions); break;
 	case ACT_CANCEL:
 	case ACT_SCAN:
 	case ACT_TOKEN:
@@ -713,23 +646,11 @@ void runs_stored(
 	case ACT_FLIGHT: rules->is_saving_flight = false; break;
 	case ACT_ACCEPT:
 	case ACT_SETTLE:
+	case ACT_END:
 	case ACT_KEEP:
 	case ACT_MARK:
 	case ACT_CANCEL: stored_run(rules, event, actions); break;
 	}
-}
-
-void runs_told(struct rules *rules, struct text name, struct text undeliverable,
-	struct rules_actions *actions)
-{
-	uint32_t index = find_run(rules, name);
-	if (index == RULES_NO_RUN || rules->runs[index].telling != TELLING_TOLD)
-		return; /* said twice, or about another's run: nothing is owed there */
-	struct rules_run *run = &rules->runs[index];
-	run->telling = TELLING_MARKING;
-	text_copy(undeliverable, run->undeliverable, sizeof(run->undeliverable));
-	if (!run->is_storing)
-		store(rules, index, ACT_MARK, actions);
 }
 
 void runs_start(struct rules *rules, struct rules_actions *actions)
@@ -741,27 +662,47 @@ void runs_start(struct rules *rules, struct rules_actions *actions)
 
 /* A runner that is still there long after its own limits hangs itself: it is killed, and the
  * settling child ends what it left. */
-static struct mono overdue_at(const struct rules_run *run)
+static struct mono overdue_at(const struct rules *rules, const struct rules_run *run)
 {
-	if (run->state != RUN_GOING || run->deadline_ms == 0 || run->is_killing || run->is_adopted)
+	bool is_live = run->state == RUN_GOING || run->state == RUN_STARTING;
+	if (!is_live || run->deadline_ms == 0 || run->is_killing)
 		return MONO_NEVER;
-	return mono_after(run->started, run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS +
-						RUNNER_OVERDUE_MS +
-						(run->may_go_outside ? ACTIVATION_WAIT_MS : 0));
+	struct mono due = mono_after(run->started,
+		run->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS +
+			(run->may_go_outside ? ACTIVATION_WAIT_MS : 0));
+	return due.ns > rules->lenient_until.ns ? due : rules->lenient_until;
+}
+
+/* Nobody was scheduled for a while: the runners get the time back that they need to end by
+ * themselves. */
+void runs_away(struct rules *rules)
+{
+	rules->lenient_until = mono_after(
+		rules->now, COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS);
+}
+
+/* Our own child is killed at once; of another's, a store child first looks whether the process that
+ * the record names is still that one. */
+static void end_hung(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	run->is_killing = true;
+	if (!run->is_adopted)
+		rules_emit(actions, ACTION_RUNNER_KILL)->run = index;
+	else if (!run->is_storing)
+		runs_store(rules, index, ACT_END, actions);
 }
 
 void runs_due(struct rules *rules, struct rules_actions *actions)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && has_room(actions); i++) {
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && runs_has_room(actions); i++) {
 		struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_FREE)
 			continue;
 		if (mono_reached(rules->now, run->retry) && !run->is_storing)
-			store(rules, i, wanted_act(run), actions);
-		if (mono_reached(rules->now, overdue_at(run))) {
-			run->is_killing = true;
-			rules_emit(actions, ACTION_RUNNER_KILL)->run = i;
-		}
+			runs_store(rules, i, wanted_act(run), actions);
+		if (mono_reached(rules->now, overdue_at(rules, run)))
+			end_hung(rules, i, actions);
 	}
 	if (mono_reached(rules->now, rules->token.retry) && !rules->token.is_storing) {
 		rules->token.retry = MONO_NEVER;
@@ -785,7 +726,7 @@ struct mono runs_next(const struct rules *rules)
 			continue;
 		if (!run->is_storing)
 			next = mono_earlier(next, run->retry);
-		next = mono_earlier(next, overdue_at(run));
+		next = mono_earlier(next, overdue_at(rules, run));
 	}
 	if (!rules->token.is_storing)
 		next = mono_earlier(next, rules->token.retry);

@@ -15,6 +15,12 @@ bool worker_is_listening(const struct rules *rules)
 	return rules->worker.state == WORKER_UP || rules->worker.state == WORKER_DEGRADED;
 }
 
+bool worker_can_hear(const struct rules *rules)
+{
+	return worker_is_listening(rules) ||
+	       (rules->worker.state == WORKER_ENDING && !rules->worker.is_killed);
+}
+
 static void spawn(struct rules *rules, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;
@@ -23,7 +29,7 @@ static void spawn(struct rules *rules, struct rules_actions *actions)
 	worker->pid = 0;
 	worker->since = worker->heard = rules->now;
 	worker->due = worker->ping_next = MONO_NEVER;
-	worker->is_killed = false;
+	worker->is_killed = worker->is_untrusted = worker->is_blameless = false;
 	worker->link = LINK_NONE;
 	worker->contact_ms = UINT64_MAX;
 	worker->detail[0] = '\0';
@@ -120,21 +126,21 @@ void worker_probed(struct rules *rules, bool is_good, struct rules_actions *acti
 		return;
 	rules->worker.was_replaced = true;
 	rules->worker.replaced = rules->now;
+	rules->worker.is_blameless = true;
 	kill_now(rules, actions);
 }
 
 /* A message that only another version or a broken worker would send now. */
 static void violation(struct rules *rules, struct rules_actions *actions)
 {
+	rules->worker.is_untrusted = true;
 	kill_now(rules, actions);
 }
 
-static void leave(struct rules *rules)
+static bool is_last_word(enum message_type type)
 {
-	if (mono_reached(rules->leave_due, MONO_NEVER))
-		rules->leave_due = mono_after(rules->now, LEAVE_DELIVER_MS);
-	if (rules_count_owed(rules) == 0)
-		rules->leave_due = rules->now;
+	return type == MESSAGE_RUN || type == MESSAGE_DELIVERED || type == MESSAGE_UNDELIVERABLE ||
+	       type == MESSAGE_TOKEN;
 }
 
 void worker_said(
@@ -142,7 +148,10 @@ void worker_said(
 {
 	const struct message *said = event->worker_said.message;
 	struct rules_worker *worker = &rules->worker;
-	if (event->worker_said.epoch != worker->epoch || worker->is_killed)
+	if (event->worker_said.epoch != worker->epoch || worker->is_untrusted)
+		return;
+	/* What a killed one said last counts where the dashboard has already forgotten it. */
+	if (worker->is_killed && !is_last_word(said->type))
 		return;
 	worker->heard = rules->now;
 	bool is_first = worker->state == WORKER_STARTING;
@@ -176,7 +185,7 @@ void worker_said(
 		break;
 	}
 	case MESSAGE_TOKEN: runs_token(rules, said->token.token, actions); break;
-	case MESSAGE_LEAVE: leave(rules); break;
+	case MESSAGE_LEAVE: leave_asked(rules); break;
 	case MESSAGE_HELLO:
 	case MESSAGE_OPEN:
 	case MESSAGE_PING:
@@ -240,7 +249,7 @@ void worker_exited(
 			   mono_ms_since(rules->now, worker->since) >= WORKER_HEALTHY_MS;
 	worker->pid = 0;
 	worker->ping_next = MONO_NEVER;
-	runs_worker_gone(rules);
+	runs_worker_gone(rules, !was_wanted && !worker->is_blameless && !rules->is_stopping);
 	if (!rules->is_saving_flight)
 		rules_emit_store(actions, ACT_FLIGHT, RULES_NO_RUN);
 	rules->is_saving_flight = true;
@@ -269,7 +278,10 @@ void worker_exited(
 void worker_away(struct rules *rules)
 {
 	/* The silence was ours: what the worker owes it may answer now. */
-	rules->worker.heard = rules->now;
+	struct rules_worker *worker = &rules->worker;
+	worker->heard = rules->now;
+	if (worker->state == WORKER_ENDING && !worker->is_killed)
+		worker->due = mono_after(rules->now, WORKER_STOP_MS);
 }
 
 static void ping(struct rules *rules, struct rules_actions *actions)

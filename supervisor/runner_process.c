@@ -16,6 +16,7 @@
 #include "proto/report.h"
 #include "supervisor/helper.h"
 #include "supervisor/ops.h"
+#include "supervisor/platform.h"
 #include "supervisor/shell.h"
 #include "supervisor/spawn.h"
 
@@ -153,6 +154,53 @@ void runner_perform_kill(struct shell *shell, uint32_t run)
 	}
 }
 
+/* The runner is gone, or cannot be watched: the record says which. */
+static void watch_ended(struct shell *shell, uint32_t run)
+{
+	struct rules_event *event = shell_post(shell, EVENT_RUNNER_EXITED, NULL);
+	if (event)
+		event->runner_exited.run = run;
+}
+
+void runner_perform_watch(struct shell *shell, uint32_t index)
+{
+	const struct rules_run *run = &shell->rules.runs[index];
+	int fd = -1;
+	if (child_count(shell, CHILD_ADOPTED) < SHELL_ADOPTED_MAX)
+		fd = platform_watch_process(run->pid, run->start_ticks);
+	if (fd < 0) {
+		watch_ended(shell, index);
+		return;
+	}
+	log_info("%s: its runner (pid %d) goes on", run->name, (int)run->pid);
+	child_add(shell, CHILD_ADOPTED, run->pid, fd)->run = index;
+}
+
+void adopted_readable(struct child *child)
+{
+	struct shell *shell = child->shell;
+	uint32_t run = child->run;
+	child_remove(child);
+	watch_ended(shell, run);
+}
+
+void adopted_exited(struct child *child, int status)
+{
+	(void)status; /* it came to us as an orphan */
+	watch_ended(child->shell, child->run);
+}
+
+static void acted(struct shell *shell, uint32_t run, enum outcome outcome, int64_t code)
+{
+	char how[OUTCOME_TEXT_BYTES], why[OUTCOME_TEXT_BYTES + 32];
+	outcome_text(outcome, code, how);
+	snprintf(why, sizeof(why), "the action ended: %s", how);
+	struct rules_event *event = shell_post(shell, EVENT_ACTED, why);
+	event->acted.run = run;
+	event->acted.outcome = outcome;
+	event->acted.code = code;
+}
+
 static void look_failed(struct shell *shell, uint64_t request, struct text name)
 {
 	char copy[COMMAND_BYTES_MAX + 1];
@@ -163,6 +211,27 @@ static void look_failed(struct shell *shell, uint64_t request, struct text name)
 	event->look_ended.request = request;
 	event->look_ended.epoch = shell->rules.worker.epoch;
 	event->look_ended.outcome = OUTCOME_REFUSED;
+}
+
+/* The action's runner has no record either: its failure is a line of the log. */
+void action_perform(struct shell *shell, uint32_t index)
+{
+	const struct op *op = ops_action(text_of(shell->rules.runs[index].command));
+	const char *call = "ops.def";
+	int report = -1;
+	pid_t pid = -1;
+	errno = ENOENT;
+	if (op) {
+		struct plan plan = plan_of(shell, "action", op->name, "/", op->deadline_ms);
+		plan.command.probe = true;
+		pid = start_runner(shell, &plan, false, &report, &call);
+	}
+	if (pid < 0) {
+		acted(shell, index, OUTCOME_REFUSED, 0);
+		log_error("the action could not be started: %s: %s", call, strerror(errno));
+		return;
+	}
+	child_add(shell, CHILD_LOOK, pid, report)->run = index;
 }
 
 void look_perform(struct shell *shell, uint64_t request, struct text name)
@@ -190,6 +259,8 @@ void look_perform(struct shell *shell, uint64_t request, struct text name)
 
 static void take_result(struct child *child, const struct report_result *result)
 {
+	/* It has nothing left to do but to end; a place for runners must not be held for ever. */
+	child->kill_after_ms = mono_ms_since(mono_now(), child->started) + RUNNER_OVERDUE_MS;
 	struct rules_event event = shell_event(EVENT_RUNNER_REPORTED_RESULT);
 	event.result.run = child->run;
 	event.result.outcome = (enum outcome)result->outcome;
@@ -203,13 +274,17 @@ static void take_result(struct child *child, const struct report_result *result)
 static void take_probed(struct child *child, const struct report_probed *probed)
 {
 	struct rules_event event = shell_event(EVENT_LOOK_ENDED);
+	child->is_answered = true;
+	if (child->run != RULES_NO_RUN) {
+		acted(child->shell, child->run, (enum outcome)probed->outcome, probed->code);
+		return;
+	}
 	event.look_ended.request = child->request;
 	event.look_ended.epoch = child->epoch;
 	event.look_ended.name = text_of(child->text);
 	event.look_ended.outcome = (enum outcome)probed->outcome;
 	event.look_ended.code = probed->code;
 	event.look_ended.output = probed->output;
-	child->is_answered = true;
 	shell_turn(child->shell, &event);
 }
 
@@ -268,6 +343,8 @@ void runner_process_exited(struct child *child, int status)
 void look_process_exited(struct child *child, int status)
 {
 	(void)status;
-	if (!child->is_answered)
+	if (!child->is_answered && child->run != RULES_NO_RUN)
+		acted(child->shell, child->run, OUTCOME_LOST, 0);
+	else if (!child->is_answered)
 		look_failed(child->shell, child->request, text_of(child->text));
 }

@@ -60,9 +60,19 @@ static void perform_runner_kill(struct shell *shell, const struct rules_action *
 	runner_perform_kill(shell, action->run);
 }
 
+static void perform_watch(struct shell *shell, const struct rules_action *action)
+{
+	runner_perform_watch(shell, action->run);
+}
+
 static void perform_look(struct shell *shell, const struct rules_action *action)
 {
 	look_perform(shell, action->look.request, action->look.name);
+}
+
+static void perform_act(struct shell *shell, const struct rules_action *action)
+{
+	action_perform(shell, action->run);
 }
 
 static void perform_reply(struct shell *shell, const struct rules_action *action)
@@ -75,7 +85,6 @@ static void perform_exit(struct shell *shell, const struct rules_action *action)
 {
 	shell->exit_code = action->exit.code;
 	shell->is_done = true;
-	event_base_loopbreak(shell->base);
 }
 
 static void perform_probe(struct shell *shell, const struct rules_action *action)
@@ -104,7 +113,9 @@ static void (*const performers[])(struct shell *shell, const struct rules_action
 	[ACTION_STORE] = perform_store,
 	[ACTION_RUNNER_START] = perform_runner_start,
 	[ACTION_RUNNER_KILL] = perform_runner_kill,
+	[ACTION_WATCH] = perform_watch,
 	[ACTION_LOOK] = perform_look,
+	[ACTION_ACT] = perform_act,
 	[ACTION_REPLY] = perform_reply,
 	[ACTION_EXIT] = perform_exit,
 };
@@ -131,6 +142,8 @@ static void log_turn(const struct shell *shell, const struct rules_event *event,
 		if (action->type == ACTION_STORE && action->store.act == ACT_ACCEPT)
 			log_info("%s: %s asks for it%s%s", run->name, origin_name(run->origin),
 				run->reason[0] ? ", refused: " : "", run->reason);
+		else if (action->type == ACTION_ACT)
+			log_info("%s: acts", run->name);
 		else if (action->type == ACTION_RUNNER_START)
 			log_info("%s: starts", run->name);
 		else if (action->type == ACTION_SEND && action->send.type == MESSAGE_ENDED)
@@ -150,6 +163,12 @@ static void log_result(const struct shell *shell, const struct rules_event *even
 		event->result.reason.size ? ": " : "", TEXT_ARGS(event->result.reason));
 }
 
+static void log_action(const struct rules *rules, const struct rules_event *event)
+{
+	if (event->type == EVENT_ACTED && rules->leave.trouble[0])
+		log_error("%s", rules->leave.trouble);
+}
+
 static void turn_one(struct shell *shell, const struct rules_event *event)
 {
 	enum gate_state gate = shell->rules.gate.state;
@@ -161,6 +180,7 @@ static void turn_one(struct shell *shell, const struct rules_event *event)
 	shell->actions.count = 0;
 	rules_step(&shell->rules, &dated, &shell->actions);
 	log_result(shell, &dated);
+	log_action(&shell->rules, &dated);
 	log_turn(shell, &dated, gate, worker);
 	for (uint32_t i = 0; i < shell->actions.count; i++) {
 		const struct rules_action action = shell->actions.list[i];
@@ -177,6 +197,7 @@ static void lend_text(struct shell_posted *posted)
 	case EVENT_WORKER_EXITED: posted->event.worker_exited.why = text; break;
 	case EVENT_WORKER_VIOLATED: posted->event.worker_violated.why = text; break;
 	case EVENT_RUNNER_EXITED: posted->event.runner_exited.why = text; break;
+	case EVENT_ACTED: posted->event.acted.reason = text; break;
 	case EVENT_LOOK_ENDED: posted->event.look_ended.name = text; break;
 	case EVENT_START:
 	case EVENT_DUE:
@@ -215,13 +236,18 @@ static void tell_manager(struct shell *shell)
 	notify_send(&shell->notify, "STATUS=%s", why);
 }
 
-void shell_turn(struct shell *shell, const struct rules_event *event)
+static void take_all_posted(struct shell *shell)
 {
-	turn_one(shell, event);
 	while (shell->inbox_count > 0)
 		take_posted(shell);
 	tell_manager(shell);
 	shell_set_timer(shell);
+}
+
+void shell_turn(struct shell *shell, const struct rules_event *event)
+{
+	turn_one(shell, event);
+	take_all_posted(shell);
 }
 
 /* ---- the loop's callbacks ---- */
@@ -250,15 +276,58 @@ void shell_set_timer(struct shell *shell)
 static void on_timer(evutil_socket_t fd, short what, void *data)
 {
 	struct shell *shell = data;
-	struct mono now = mono_now();
 	(void)fd;
 	(void)what;
-	if (mono_ms_since(now, shell->timer_due) > SUPERVISOR_AWAY_MS) {
-		struct rules_event away = shell_event(EVENT_AWAY);
-		log_warn("this process was not scheduled for %llu ms",
-			(unsigned long long)mono_ms_since(now, shell->timer_due));
-		shell_turn(shell, &away);
-	}
+	shell->wakes.is_timer = true;
+}
+
+static void on_route(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)fd;
+	(void)what;
+	shell->wakes.is_route = true;
+}
+
+static void on_child(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)fd;
+	(void)what;
+	shell->wakes.is_child = true;
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)what;
+	shell->wakes.stop = (int)fd;
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *data)
+{
+	struct shell *shell = data;
+	(void)fd;
+	(void)what;
+	shell->wakes.is_reload = true;
+}
+
+/* ---- the work after the wait ---- */
+
+/* Before anything else: what is late by our own absence must not be taken for somebody's. */
+static void notice_absence(struct shell *shell)
+{
+	uint64_t late_ms = mono_ms_since(mono_now(), shell->timer_due);
+	if (late_ms <= SUPERVISOR_AWAY_MS)
+		return;
+	struct rules_event away = shell_event(EVENT_AWAY);
+	log_warn("this process was not scheduled for %llu ms", (unsigned long long)late_ms);
+	shell_turn(shell, &away);
+}
+
+static void work_timer(struct shell *shell)
+{
+	struct mono now = mono_now();
 	if (mono_reached(now, shell->watchdog_next)) {
 		notify_send(&shell->notify, "WATCHDOG=1");
 		shell->watchdog_next = mono_after(now, shell->notify.watchdog_ms);
@@ -270,31 +339,21 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	shell_set_timer(shell);
 }
 
-static void on_route(evutil_socket_t fd, short what, void *data)
+static void work_route(struct shell *shell)
 {
-	struct shell *shell = data;
 	struct mono now = mono_now();
-	(void)what;
-	if (!platform_route_read(fd) || mono_ms_since(now, shell->route_told) < ROUTE_PAUSE_MS)
+	if (!platform_route_read(event_get_fd(shell->routes)) ||
+		mono_ms_since(now, shell->route_told) < ROUTE_PAUSE_MS)
 		return;
 	shell->route_told = now;
 	struct rules_event event = shell_event(EVENT_NETWORK);
 	shell_turn(shell, &event);
 }
 
-static void on_child(evutil_socket_t fd, short what, void *data)
+static void work_stop(struct shell *shell, int number)
 {
-	(void)fd;
-	(void)what;
-	children_reap(data);
-}
-
-static void on_stop(evutil_socket_t fd, short what, void *data)
-{
-	struct shell *shell = data;
 	struct rules_event event = shell_event(EVENT_STOP);
-	(void)what;
-	log_info("stopping: signal %d", (int)fd);
+	log_info("stopping: signal %d", number);
 	notify_send(&shell->notify, "STOPPING=1");
 	shell_turn(shell, &event);
 }
@@ -318,13 +377,10 @@ static bool is_news_for_worker(const struct config *a, const struct config *b)
 	       a->spread_ms != b->spread_ms || a->level != b->level;
 }
 
-static void on_reload(evutil_socket_t fd, short what, void *data)
+static void work_reload(struct shell *shell)
 {
-	struct shell *shell = data;
 	struct config config;
 	char error[CONFIG_ERROR_BYTES];
-	(void)fd;
-	(void)what;
 	if (config_load(&config, shell->config_path, error, config_environment, NULL) < 0) {
 		log_error("the new configuration is not used: %s", error);
 		return;
@@ -346,6 +402,27 @@ static void on_reload(evutil_socket_t fd, short what, void *data)
 	log_set_level(config.level);
 	log_info("the configuration was read again");
 	shell_turn(shell, &event);
+}
+
+static void work(struct shell *shell)
+{
+	struct shell_wakes wakes = shell->wakes;
+	shell->wakes = (struct shell_wakes){0};
+	notice_absence(shell);
+	children_work(shell);
+	if (wakes.is_child && !children_reap(shell))
+		shell->wakes.is_child = true;
+	control_work(shell->control);
+	if (wakes.is_route)
+		work_route(shell);
+	if (wakes.is_reload)
+		work_reload(shell);
+	if (wakes.stop)
+		work_stop(shell, wakes.stop);
+	if (wakes.is_timer)
+		work_timer(shell);
+	if (shell->inbox_count > 0)
+		take_all_posted(shell);
 }
 
 /* ---- starting and ending ---- */
@@ -479,8 +556,12 @@ int shell_run(struct shell *shell)
 	}
 	notify_open(&shell->notify);
 	begin(shell);
-	while (!shell->is_done)
-		event_base_loop(shell->base, EVLOOP_ONCE);
+	while (!shell->is_done) {
+		/* The one wait. Children that are not reaped yet wait for the next look. */
+		event_base_loop(shell->base,
+			shell->wakes.is_child ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+		work(shell);
+	}
 	control_destroy(shell->control);
 	close_loop(shell);
 	notify_close(&shell->notify);

@@ -2,7 +2,9 @@
 /*
  * The supervisor's I/O: one loop that turns descriptors, timers and signals into events for the
  * rules and the rules' actions into calls. Nothing in it blocks: what could is a child with a
- * deadline.
+ * deadline. libevent's callbacks only note what woke us, a flag per descriptor, timer and signal;
+ * the work is done after the wait returned. A payload stays in its channel, and a posted text in
+ * the inbox, until its turn is over.
  */
 #pragma once
 
@@ -18,6 +20,7 @@
 #define SHELL_INBOX_MAX    64
 #define SHELL_LOOKS_MAX    4
 #define SHELL_ANSWERS_MAX  8
+#define SHELL_ADOPTED_MAX  4
 #define FLIGHT_BYTES       (1024 * 1024)
 #define PROBE_TEXT_BYTES   (REASON_BYTES_MAX + 1)
 
@@ -30,7 +33,8 @@ enum child_kind {
 	CHILD_RUNNER,
 	CHILD_LOOK,
 	CHILD_STORE,
-	CHILD_ANSWER, /* reads the disk for a client of the control socket */
+	CHILD_ADOPTED, /* a runner of an earlier agent: only its end is seen */
+	CHILD_ANSWER,  /* reads the disk for a client of the control socket */
 };
 
 struct child {
@@ -40,15 +44,22 @@ struct child {
 	struct channel channel; /* fd -1 where it has none */
 	struct event *readable;
 	struct event *writable;
+	bool is_readable, is_writable; /* noted by the callbacks */
 	struct mono started;
 	uint64_t kill_after_ms; /* 0: never by itself */
 	uint64_t epoch;         /* WORKER, LOOK */
 	uint64_t request;       /* LOOK */
-	uint32_t run;           /* RUNNER, STORE */
+	uint32_t run;           /* RUNNER, ADOPTED, STORE; LOOK: of an action */
 	enum rules_act act;
 	bool is_answered;            /* STORE, LOOK: its last frame came */
 	char text[PROBE_TEXT_BYTES]; /* PROBE: its line; LOOK: the name */
 	uint32_t text_size;
+};
+
+/* What woke the loop besides children and clients. */
+struct shell_wakes {
+	bool is_timer, is_child, is_reload, is_route;
+	int stop; /* the signal's number; 0: none */
 };
 
 /* A completion that a failed call made: taken after the turn that caused it. */
@@ -71,6 +82,7 @@ struct shell {
 	struct shell_posted inbox[SHELL_INBOX_MAX];
 	uint32_t inbox_count;
 	struct control_server *control;
+	struct shell_wakes wakes;
 	struct event *timer;
 	struct event *signals[4];
 	struct event *routes;
@@ -111,8 +123,10 @@ struct child *child_find(struct shell *shell, enum child_kind kind);
 uint32_t child_count(const struct shell *shell, enum child_kind kind);
 /* Sends what its channel holds, now or when it is writable. */
 void child_flush(struct child *child);
-/* SIGCHLD: every child that ended. */
-void children_reap(struct shell *shell);
+/* Reads and sends what the callbacks noted. */
+void children_work(struct shell *shell);
+/* Every child that ended, with what it said last; false: there may be more. */
+bool children_reap(struct shell *shell);
 /* Kills those over their time; the next time that one is. */
 struct mono children_due(struct shell *shell, struct mono now);
 /* Both ends close-on-exec and non-blocking. 0, or -1 with errno. */
@@ -131,6 +145,10 @@ void worker_process_exited(struct child *child, int status);
 
 void runner_perform_start(struct shell *shell, uint32_t run);
 void runner_perform_kill(struct shell *shell, uint32_t run);
+void runner_perform_watch(struct shell *shell, uint32_t run);
+void adopted_readable(struct child *child);
+void adopted_exited(struct child *child, int status);
+void action_perform(struct shell *shell, uint32_t run);
 void look_perform(struct shell *shell, uint64_t request, struct text name);
 void runner_readable(struct child *child);
 void runner_process_exited(struct child *child, int status);

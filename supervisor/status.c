@@ -71,6 +71,10 @@ uint64_t status_health(const struct shell *shell, const char **why)
 		*why = "the token that the dashboard gave is not on disk";
 		health = 1;
 	}
+	if (health == 0 && rules->leave.trouble[0]) {
+		*why = rules->leave.trouble;
+		health = 1;
+	}
 	if (health == 0)
 		*why = rules_busy_run(rules) == RULES_NO_RUN ? "all is well" : "a command runs";
 	return health;
@@ -108,6 +112,8 @@ void status_fill(const struct shell *shell, struct mono now, struct control *out
 			.queued = rules_count_queued(rules),
 			.owed = rules_count_owed(rules),
 			.store = text_of(shell->store_trouble),
+			.poison = rules_count_poison(rules),
+			.leave = text_of(rules->leave.trouble),
 			.token_kept = rules->token.is_kept,
 		}};
 }

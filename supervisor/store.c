@@ -130,9 +130,9 @@ static void take_found(struct child *child, const struct stored_found *found)
 	struct record record;
 	struct rules_event event;
 	stored_to_record(found, &record);
-	if (child->act == ACT_SETTLE) {
+	if (child->act == ACT_SETTLE || child->act == ACT_END) {
 		event = shell_event(EVENT_STORED);
-		event.stored.act = ACT_SETTLE;
+		event.stored.act = child->act;
 		event.stored.run = child->run;
 		event.stored.record = &record;
 		event.stored.is_live = found->live;
@@ -157,6 +157,9 @@ static void take_done(struct child *child, const struct stored_done *done)
 	event.stored.act = child->act;
 	event.stored.run = child->run;
 	event.stored.error = (int)done->error;
+	/* Without the record there is nothing to settle by. */
+	if (done->error == 0 && (child->act == ACT_SETTLE || child->act == ACT_END))
+		event.stored.error = EPROTO;
 	event.stored.sequence = done->sequence;
 	event.stored.is_more = done->more;
 	shell_turn(child->shell, &event);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,6 +20,8 @@
 #include "supervisor/platform.h"
 #include "supervisor/record_folder.h"
 #include "supervisor/shell.h"
+
+#define LOCK_LOOK_MS 5
 
 static int fail(struct store_job *job, const char *call)
 {
@@ -231,6 +235,30 @@ static int act_settle(struct store_job *job)
 	return 0;
 }
 
+/* The runner outlived every limit and is no child of the supervisor's. Only the process that wrote
+ * the record is ended: the same number may be another's by now. */
+static int act_end(struct store_job *job)
+{
+	struct record record;
+	char boot[BOOT_ID_BYTES];
+	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDWR);
+	if (fd < 0)
+		return fail(job, "open of the record");
+	if (record_read(fd, &record) < 0)
+		return fail(job, "read of the record");
+	platform_boot_id(boot);
+	bool is_same = record.state == RECORD_RUNNING && record.pid > 1 &&
+		       record.start_ticks != 0 && strcmp(boot, record.boot) == 0 &&
+		       platform_start_ticks((pid_t)record.pid) == record.start_ticks;
+	if (is_same && kill((pid_t)record.pid, SIGKILL) < 0 && errno != ESRCH)
+		return fail(job, "kill of the runner");
+	struct mono until = mono_after(mono_now(), TREE_EMPTY_MS);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && !mono_reached(mono_now(), until))
+		poll(NULL, 0, LOCK_LOOK_MS);
+	fd_drop(&fd);
+	return act_settle(job);
+}
+
 /* The byte for the runner. No reader means that it is ending by itself. */
 static int act_cancel(struct store_job *job)
 {
@@ -356,6 +384,7 @@ static int (*const acts[])(struct store_job *job) = {
 	[ACT_KEEP] = act_keep,
 	[ACT_MARK] = act_mark,
 	[ACT_CANCEL] = act_cancel,
+	[ACT_END] = act_end,
 	[ACT_TOKEN] = act_token,
 	[ACT_RETAIN] = act_retain,
 	[ACT_FLIGHT] = act_flight,

@@ -59,8 +59,9 @@ struct shell {
 	struct facts facts; /* of the last look */
 	struct payload payload;
 	struct follow follow;
-	enum link link;    /* as it was logged last */
-	struct bytes body; /* of the request that is being made */
+	enum link link;                        /* as it was logged last */
+	char withheld[RUN_NAME_BYTES_MAX + 1]; /* whose output is not read; empty: none */
+	struct bytes body;                     /* of the request that is being made */
 	char probe_name[COMMAND_BYTES_MAX + 1];
 };
 

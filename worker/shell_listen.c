@@ -87,6 +87,8 @@ static void on_probed(struct shell *shell, const struct message_probed *probed)
 
 static void on_ended(struct shell *shell, const struct message_ended *ended)
 {
+	if (ended->withheld)
+		text_copy(ended->run, shell->withheld, sizeof(shell->withheld));
 	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_ENDED,
 					 .ended = {.run = ended->run,
 						 .command = ended->command,

@@ -73,11 +73,14 @@
 #define INTERRUPT_GRACE_MS  3000  /* TERM, */
 #define INTERRUPT_CLEAN_MS  2000  /* and undoing */
 #define RUNNER_OVERDUE_MS   20000 /* beyond deadline, grace and tree: the supervisor acts */
+#define RUNNER_STARTS_MAX   3     /* of a runner that dies before it starts anything */
 #define ACTIVATION_WAIT_MS  3600000 /* for a unit outside the tree, whatever the deadline was */
 #define RECORD_LOOK_MS      250
 #define SENT_EVERY_MS       1000
 #define ANNOUNCE_DELIVER_MS 10000
 #define LEAVE_DELIVER_MS    10000
+#define LEAVE_ACTED_MS      300000 /* a reboot that was asked for should have happened */
+#define POISON_DEATHS       2      /* of workers over one outcome */
 
 /* Store children. */
 #define STORE_SLOW_MS      5000

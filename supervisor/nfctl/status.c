@@ -92,6 +92,13 @@ static void show_status(const struct control_status *status)
 		status->owed);
 	if (status->store.size > 0)
 		show_text("disk", status->store);
+	if (status->poison > 0) {
+		paint_label("poison");
+		printf("%" PRIu64 " told last and without its output: workers died over it\n",
+			status->poison);
+	}
+	if (status->leave.size > 0)
+		show_text("action", status->leave);
 	if (status->isolation.size > 0)
 		show_text("isolation", status->isolation);
 }

@@ -88,6 +88,7 @@ static int write_started(struct run *run)
 			.boot = text_of(boot),
 			.cgroup = text_of(run->cgroup.path),
 			.wall_ms = wall_ms(wall_now()),
+			.mono_ms = run->started.ns / NS_PER_MS,
 			.deadline_ms = run->plan.deadline_ms}};
 	for (int i = 0; i < START_TRIES; i++) {
 		if (i > 0)

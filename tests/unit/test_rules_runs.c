@@ -159,43 +159,6 @@ Test(rules_runs, a_result_that_the_disk_did_not_take_is_kept_before_it_is_told)
 	cr_assert(world_sent(&world, MESSAGE_ENDED) != NULL);
 }
 
-Test(rules_runs, what_is_owed_is_told_to_each_new_worker_eight_at_a_time_in_order)
-{
-	world_start(&world, PROTOCOL_HTTP);
-	for (int i = 20; i > 0; i--) {
-		char name[32];
-		struct record record = {.state = RECORD_FINISHED,
-			.outcome = OUTCOME_EXITED,
-			.sequence = (uint64_t)i,
-			.origin = ORIGIN_DASHBOARD,
-			.command = "pull"};
-		struct rules_event event = world_event(&world, EVENT_FOUND);
-		snprintf(name, sizeof(name), "run-%02d", i);
-		event.found.name = text_of(name);
-		event.found.record = &record;
-		event.found.is_owed = true;
-		world_step(&world, event);
-	}
-	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
-	for (int worker = 0; worker < 2; worker++) {
-		uint32_t told = 0;
-		world_ready(&world);
-		for (uint32_t i = 0; i < world.actions.count; i++) {
-			const struct rules_action *action = &world.actions.list[i];
-			char name[32];
-			if (action->type != ACTION_SEND || action->send.type != MESSAGE_ENDED)
-				continue;
-			snprintf(name, sizeof(name), "run-%02u", ++told);
-			cr_assert(text_is(action->send.ended.run, name));
-		}
-		cr_assert(eq(u32, told, RUNS_OWED_TOLD_MAX));
-		world_worker_exits(&world);
-		do
-			world_pass(&world, 5000);
-		while (world_count(&world, ACTION_WORKER_START) == 0);
-	}
-}
-
 Test(rules_runs, a_cancel_that_comes_too_early_is_said_when_the_runner_listens)
 {
 	world_up(&world, PROTOCOL_HTTP);
@@ -211,25 +174,138 @@ Test(rules_runs, a_cancel_that_comes_too_early_is_said_when_the_runner_listens)
 	cr_assert(eq(int, world_stored(&world, ACT_CANCEL)->store.byte, 't'));
 }
 
-Test(rules_runs, restart_leaves_when_it_is_delivered_or_after_ten_seconds)
+static void found(uint32_t number, enum record_state state, bool is_live, uint64_t mono_ms)
 {
-	for (int told = 0; told < 2; told++) {
-		world_up(&world, PROTOCOL_HTTP);
-		uint32_t run = ask("restart", 1);
-		world_done(&world, ACT_ACCEPT, run, 0);
-		reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
-		reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
-		cr_assert(world_sent(&world, MESSAGE_STOP) == NULL);
-		uint64_t start = world.ms;
-		if (told) {
-			delivered(run);
-			world_done(&world, ACT_MARK, run, 0);
-		}
-		while (!world.rules.is_stopping) {
-			world_pass(&world, 1000);
-			if (world_sent(&world, MESSAGE_PING))
-				world_says(&world, (struct message){.type = MESSAGE_PONG});
-		}
-		cr_assert(eq(u64, world.ms - start, told ? 0 : ANNOUNCE_DELIVER_MS));
+	char name[32];
+	struct record record = {.state = state,
+		.sequence = number,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull",
+		.pid = 4711,
+		.start_ticks = 99,
+		.started_mono_ms = mono_ms,
+		.deadline_ms = 120000};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	snprintf(name, sizeof(name), "run-%02u", number);
+	event.found.name = text_of(name);
+	event.found.record = &record;
+	event.found.is_owed = true;
+	event.found.is_live = is_live;
+	world_step(&world, event);
+}
+
+static void settled(uint32_t run, enum rules_act act, enum record_state state, bool is_live)
+{
+	struct record record = {.state = state,
+		.outcome = state == RECORD_FINISHED ? OUTCOME_LOST : OUTCOME_NONE,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull",
+		.pid = 4711,
+		.started_mono_ms = 1000,
+		.deadline_ms = 120000};
+	struct rules_event event = world_event(&world, EVENT_STORED);
+	event.stored.act = act;
+	event.stored.run = run;
+	event.stored.record = &record;
+	event.stored.is_live = is_live;
+	world_step(&world, event);
+}
+
+Test(rules_runs, an_adopted_runner_is_watched_and_its_clock_is_the_records)
+{
+	world_start(&world, PROTOCOL_NONE);
+	world.ms = 70000;
+	found(1, RECORD_RUNNING, true, 10000);
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	cr_assert(eq(u64, world.rules.runs[run].started.ns, 10000 * NS_PER_MS));
+	cr_assert(eq(u64, world.rules.runs[run].deadline_ms, 120000));
+	/* Nothing is asked of the disk until its process ends. */
+	world_pass(&world, 50000);
+	cr_assert(eq(u32, world_count(&world, ACTION_STORE), 0));
+	runner_exits(run);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	settled(run, ACT_SETTLE, RECORD_FINISHED, false);
+	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+}
+
+Test(rules_runs, a_clock_of_the_record_that_lies_ahead_begins_now)
+{
+	world_start(&world, PROTOCOL_NONE);
+	found(1, RECORD_RUNNING, true, UINT64_MAX);
+	uint32_t run = rules_busy_run(&world.rules);
+	cr_assert(eq(u64, world.rules.runs[run].started.ns, world.rules.now.ns));
+}
+
+Test(rules_runs, a_hung_adopted_runner_is_ended_by_a_store_child_after_every_limit)
+{
+	uint64_t limit = 120000 + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS;
+	world_start(&world, PROTOCOL_NONE);
+	world.ms = 70000;
+	found(1, RECORD_RUNNING, true, 10000);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	while (world_stored(&world, ACT_END) == NULL) {
+		cr_assert(le(u64, world.ms, 10000 + limit));
+		world_pass(&world, 10000);
 	}
+	cr_assert(eq(u64, world.ms, 10000 + limit));
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_KILL), 0));
+	/* It could not be ended: asked again, in pauses, while the place stays taken. */
+	settled(run, ACT_END, RECORD_RUNNING, true);
+	cr_assert(eq(u32, rules_busy_run(&world.rules), run));
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 0));
+	world_pass(&world, 60000);
+	cr_assert(world_stored(&world, ACT_END) != NULL);
+	settled(run, ACT_END, RECORD_FINISHED, false);
+	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+}
+
+Test(rules_runs, a_record_that_stays_held_without_its_process_is_asked_again_in_pauses)
+{
+	world_start(&world, PROTOCOL_NONE);
+	found(1, RECORD_RUNNING, true, 1000);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	runner_exits(run);
+	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 0));
+	uint64_t start = world.ms;
+	world_pass(&world, 10000);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	cr_assert(ge(u64, world.ms - start, 1000));
+}
+
+Test(rules_runs, s13_after_an_absence_of_our_own_no_runner_is_overdue_at_once)
+{
+	world_up(&world, PROTOCOL_NONE);
+	world_start(&world, PROTOCOL_NONE);
+	found(1, RECORD_RUNNING, true, 1000);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	world.ms += 3600000;
+	world_step(&world, world_event(&world, EVENT_AWAY));
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(world_stored(&world, ACT_END) == NULL);
+	uint64_t start = world.ms;
+	while (world_stored(&world, ACT_END) == NULL)
+		world_pass(&world, 1000);
+	cr_assert(eq(u64, world.ms - start, COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS));
+}
+
+Test(rules_runs, a_runner_that_dies_before_it_starts_anything_is_tried_three_times)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 1);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	for (int i = 1; i < RUNNER_STARTS_MAX; i++) {
+		runner_exits(run);
+		settled(run, ACT_SETTLE, RECORD_WAITING, false);
+		cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+	}
+	runner_exits(run);
+	settled(run, ACT_SETTLE, RECORD_WAITING, false);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	cr_assert(eq(int, (int)world.rules.runs[run].outcome, OUTCOME_REFUSED));
 }

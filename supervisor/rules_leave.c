@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * Leaving: the end of an announced command (restart, reboot) and the worker's own wish to be
+ * started anew. First what is owed is delivered, or its time is up; no command is started
+ * meanwhile. Then the agent exits for its service manager, or the command's action (reboot) is
+ * performed. An action that fails is a line of the log and of `nfctl status`, never a second
+ * outcome.
+ */
+#include <stdio.h>
+
+#include "supervisor/ops.h"
+#include "supervisor/rules_parts.h"
+
+bool leave_is_under_way(const struct rules *rules)
+{
+	return rules->leave.state != LEAVE_NONE;
+}
+
+static void leave_at(struct rules *rules, uint32_t run, struct mono due)
+{
+	rules->leave.state = LEAVE_DELIVERING;
+	rules->leave.run = run;
+	rules->leave.due = due;
+}
+
+void leave_announced(struct rules *rules, uint32_t index)
+{
+	const struct rules_run *run = &rules->runs[index];
+	if (!run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
+		return;
+	leave_at(rules, index,
+		run->telling == TELLING_NONE ? rules->now
+					     : mono_after(rules->now, ANNOUNCE_DELIVER_MS));
+}
+
+void leave_asked(struct rules *rules)
+{
+	if (leave_is_under_way(rules))
+		return;
+	leave_at(rules, RULES_NO_RUN,
+		rules_count_owed(rules) == 0 ? rules->now
+					     : mono_after(rules->now, LEAVE_DELIVER_MS));
+}
+
+void leave_delivered(struct rules *rules, uint32_t run)
+{
+	struct rules_leave *leave = &rules->leave;
+	bool is_it = leave->run == run ||
+		     (leave->run == RULES_NO_RUN && rules_count_owed(rules) == 0);
+	if (leave->state == LEAVE_DELIVERING && is_it)
+		leave->due = rules->now;
+}
+
+static void give_up(struct rules *rules, const char *why, struct rules_actions *actions)
+{
+	struct rules_leave *leave = &rules->leave;
+	snprintf(leave->trouble, sizeof(leave->trouble), "%.64s: %.300s",
+		rules->runs[leave->run].command, why);
+	leave->state = LEAVE_NONE;
+	leave->run = RULES_NO_RUN;
+	leave->due = MONO_NEVER;
+	runs_go_on(rules, actions);
+}
+
+static void act(struct rules *rules, struct rules_actions *actions)
+{
+	struct rules_leave *leave = &rules->leave;
+	leave->due = MONO_NEVER;
+	if (leave->run == RULES_NO_RUN || !ops_action(text_of(rules->runs[leave->run].command))) {
+		rules_stop(rules, rules->restart_code, actions);
+		return;
+	}
+	leave->state = LEAVE_ACTING;
+	leave->trouble[0] = '\0';
+	rules_emit(actions, ACTION_ACT)->run = leave->run;
+}
+
+void leave_acted(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
+{
+	char why[REASON_BYTES_MAX + 1];
+	if (rules->leave.state != LEAVE_ACTING || event->acted.run != rules->leave.run)
+		return;
+	if (event->acted.outcome == OUTCOME_EXITED && event->acted.code == 0) {
+		rules->leave.state = LEAVE_ACTED; /* SIGTERM is what comes next */
+		rules->leave.due = mono_after(rules->now, LEAVE_ACTED_MS);
+		return;
+	}
+	text_copy(event->acted.reason, why, sizeof(why));
+	give_up(rules, why, actions);
+}
+
+void leave_due(struct rules *rules, struct rules_actions *actions)
+{
+	if (!mono_reached(rules->now, rules->leave.due))
+		return;
+	switch (rules->leave.state) {
+	case LEAVE_NONE: break;
+	case LEAVE_DELIVERING: act(rules, actions); break;
+	case LEAVE_ACTING: break; /* a runner with a deadline of its own */
+	case LEAVE_ACTED: give_up(rules, "it was asked for and did not happen", actions); break;
+	}
+}

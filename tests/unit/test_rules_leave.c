@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "tests/unit/rules_world.h"
+
+#include <errno.h>
+
+static struct world world;
+
+static uint32_t ask(const char *command)
+{
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of(command)}});
+	const struct rules_action *action = world_stored(&world, ACT_ACCEPT);
+	cr_assert(action != NULL);
+	uint32_t run = action->run;
+	world_done(&world, ACT_ACCEPT, run, 0);
+	return run;
+}
+
+/* Its runner does what it is asked to and ends. */
+static void ends(uint32_t run, int64_t code)
+{
+	struct rules_event event = world_event(&world, EVENT_RUNNER_REPORTED_START);
+	event.runner_started.run = run;
+	world_step(&world, event);
+	event = world_event(&world, EVENT_RUNNER_REPORTED_RESULT);
+	event.result.run = run;
+	event.result.outcome = OUTCOME_EXITED;
+	event.result.code = code;
+	event.result.reason = event.result.summary = TEXT_NONE;
+	event.result.is_kept = true;
+	world_step(&world, event);
+}
+
+static void deliver(uint32_t run)
+{
+	world_says(&world, (struct message){.type = MESSAGE_DELIVERED,
+				   .delivered = {.run = text_of(world.rules.runs[run].name)}});
+	world_done(&world, ACT_MARK, run, 0);
+}
+
+/* The milliseconds until the agent stops; the worker answers meanwhile. */
+static uint64_t until_stopping(void)
+{
+	uint64_t start = world.ms;
+	while (!world.rules.is_stopping) {
+		cr_assert(lt(u64, world.ms - start, 3600000));
+		world_pass(&world, 1000);
+		if (world_sent(&world, MESSAGE_PING))
+			world_says(&world, (struct message){.type = MESSAGE_PONG});
+	}
+	return world.ms - start;
+}
+
+static void wants_to_leave(void)
+{
+	world_says(&world, (struct message){.type = MESSAGE_LEAVE,
+				   .leave = {.reason = text_of("a new binary")}});
+}
+
+Test(rules_leave, restart_leaves_when_it_is_delivered_or_after_ten_seconds)
+{
+	for (int told = 0; told < 2; told++) {
+		world_up(&world, PROTOCOL_HTTP);
+		world.rules.restart_code = 101;
+		uint32_t run = ask("restart");
+		ends(run, 0);
+		cr_assert(world_sent(&world, MESSAGE_STOP) == NULL);
+		uint64_t start = world.ms;
+		if (told)
+			deliver(run);
+		until_stopping();
+		cr_assert(eq(u64, world.ms - start, told ? 0 : ANNOUNCE_DELIVER_MS));
+		cr_assert(eq(int, world.rules.exit_code, 101));
+	}
+}
+
+Test(rules_leave, a_restart_that_cannot_be_done_is_an_outcome_and_nothing_more)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("restart");
+	ends(run, 1);
+	deliver(run);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
+}
+
+Test(rules_leave, the_workers_wish_waits_for_all_that_is_owed_and_starts_no_command_meanwhile)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t one = ask("switch");
+	ends(one, 0);
+	uint64_t start = world.ms;
+	wants_to_leave();
+	uint32_t next = ask("pull");
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	cr_assert(eq(int, (int)world.rules.runs[next].state, RUN_QUEUED));
+	cr_assert(not(world.rules.is_stopping));
+	deliver(one);
+	until_stopping();
+	cr_assert(eq(u64, world.ms, start));
+	cr_assert(eq(int, (int)world.rules.runs[next].state, RUN_QUEUED));
+}
+
+Test(rules_leave, the_workers_wish_is_granted_after_ten_seconds_without_delivery)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	ends(ask("switch"), 0);
+	wants_to_leave();
+	wants_to_leave(); /* said twice is no longer wait */
+	cr_assert(eq(u64, until_stopping(), LEAVE_DELIVER_MS));
+}
+
+Test(rules_leave, an_action_that_fails_is_told_to_people_and_the_queue_goes_on)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("restart");
+	ends(run, 0);
+	world.rules.leave.state = LEAVE_ACTING; /* as for a command with an action */
+	world.rules.leave.due = MONO_NEVER;
+	uint32_t next = ask("pull");
+	struct rules_event event = world_event(&world, EVENT_ACTED);
+	event.acted.run = run;
+	event.acted.outcome = OUTCOME_EXITED;
+	event.acted.code = 1;
+	event.acted.reason = text_of("sudo: a password is required");
+	world_step(&world, event);
+	cr_assert(eq(str, world.rules.leave.trouble, "restart: sudo: a password is required"));
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+	cr_assert(eq(int, (int)world.rules.runs[next].state, RUN_STARTING));
+	cr_assert(world_sent(&world, MESSAGE_ENDED) == NULL);
+}
+
+Test(rules_leave, a_machine_that_does_not_go_down_is_noticed)
+{
+	world_up(&world, PROTOCOL_NONE);
+	uint32_t run = 0;
+	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
+	asked.asked_run.command = text_of("restart");
+	asked.asked_run.client = 1;
+	world_step(&world, asked);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	ends(run, 0);
+	world.rules.leave.state = LEAVE_ACTING;
+	world.rules.leave.due = MONO_NEVER;
+	struct rules_event event = world_event(&world, EVENT_ACTED);
+	event.acted.run = run;
+	event.acted.outcome = OUTCOME_EXITED;
+	event.acted.reason = TEXT_NONE;
+	world_step(&world, event);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_ACTED));
+	world_pass(&world, LEAVE_ACTED_MS);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
+	cr_assert(not(world.rules.is_stopping));
+}
+
+Test(rules_leave, a_worker_that_was_told_to_end_still_hears_that_its_command_is_safe)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 9, .command = text_of("pull")}});
+	uint32_t run = world_stored(&world, ACT_ACCEPT)->run;
+	world_step(&world, world_event(&world, EVENT_STOP));
+	cr_assert(world_sent(&world, MESSAGE_STOP) != NULL);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
+	cr_assert(eq(u64, world_sent(&world, MESSAGE_ACCEPTED)->accepted.request, 9));
+}

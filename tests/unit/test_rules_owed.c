@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "tests/unit/rules_world.h"
+
+#include <stdio.h>
+
+static struct world world;
+
+static void find_owed(uint32_t count)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	for (uint32_t i = count; i > 0; i--) {
+		char name[32];
+		struct record record = {.state = RECORD_FINISHED,
+			.outcome = OUTCOME_EXITED,
+			.sequence = i,
+			.origin = ORIGIN_DASHBOARD,
+			.command = "pull"};
+		struct rules_event event = world_event(&world, EVENT_FOUND);
+		snprintf(name, sizeof(name), "run-%02u", i);
+		event.found.name = text_of(name);
+		event.found.record = &record;
+		event.found.is_owed = true;
+		world_step(&world, event);
+	}
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+}
+
+/* The n-th outcome that the last step told, from 0; NULL after the last. */
+static const struct message_ended *told(uint32_t n)
+{
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		const struct rules_action *action = &world.actions.list[i];
+		if (action->type != ACTION_SEND || action->send.type != MESSAGE_ENDED)
+			continue;
+		if (n-- == 0)
+			return &action->send.ended;
+	}
+	return NULL;
+}
+
+static void expect_told(uint32_t n, const char *name, bool is_withheld)
+{
+	const struct message_ended *ended = told(n);
+	cr_assert(ended != NULL, "%s", name);
+	cr_assert(text_is(ended->run, name), "%s, not %.*s", name, TEXT_ARGS(ended->run));
+	cr_assert(eq(int, ended->withheld, is_withheld));
+}
+
+/* The dashboard has it, and the disk says so. */
+static void deliver(const char *name)
+{
+	world_says(&world,
+		(struct message){.type = MESSAGE_DELIVERED, .delivered = {.run = text_of(name)}});
+	const struct rules_action *mark = world_stored(&world, ACT_MARK);
+	cr_assert(mark != NULL, "%s", name);
+	world_done(&world, ACT_MARK, mark->run, 0);
+}
+
+static void next_worker(void)
+{
+	while (world_count(&world, ACTION_WORKER_START) == 0)
+		world_pass(&world, 5000);
+	world_ready(&world);
+}
+
+static void worker_dies(void)
+{
+	world_worker_exits(&world);
+	world_done(&world, ACT_FLIGHT, RULES_NO_RUN, 0);
+	next_worker();
+}
+
+Test(rules_owed, is_told_to_each_new_worker_eight_at_a_time_in_order)
+{
+	find_owed(20);
+	world_ready(&world);
+	for (int worker = 0; worker < 2; worker++) {
+		for (uint32_t i = 0; i < RUNS_OWED_TOLD_MAX; i++) {
+			char name[32];
+			snprintf(name, sizeof(name), "run-%02u", i + 1);
+			expect_told(i, name, false);
+		}
+		cr_assert(told(RUNS_OWED_TOLD_MAX) == NULL);
+		struct rules_event event = world_event(&world, EVENT_RELOADED);
+		event.reloaded.is_restart = true;
+		event.reloaded.protocol = PROTOCOL_HTTP;
+		world_step(&world, event);
+		world_worker_exits(&world); /* as it was told to */
+		world_ready(&world);
+	}
+}
+
+Test(rules_owed, one_over_which_two_workers_died_is_told_last_and_without_its_output)
+{
+	find_owed(10);
+	world_ready(&world);
+	worker_dies(); /* of run-02, as we know: eight are suspects */
+	expect_told(0, "run-01", false);
+	cr_assert(told(1) == NULL);
+	deliver("run-01");
+	expect_told(0, "run-02", false);
+	cr_assert(told(1) == NULL);
+	worker_dies();
+	cr_assert(eq(u32, rules_count_poison(&world.rules), 1));
+	for (int i = 3; i <= 8; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "run-%02d", i);
+		expect_told(0, name, false);
+		cr_assert(told(1) == NULL);
+		deliver(name);
+	}
+	/* Those that were never told are no suspects, but the poison still waits. */
+	expect_told(0, "run-09", false);
+	deliver("run-09");
+	expect_told(0, "run-10", false);
+	deliver("run-10");
+	expect_told(0, "run-02", true);
+	deliver("run-02");
+	cr_assert(eq(u32, rules_count_poison(&world.rules), 0));
+	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
+}
+
+Test(rules_owed, nobody_is_blamed_for_a_worker_that_was_told_to_end_or_had_no_contact)
+{
+	find_owed(1);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (int i = 0; i < 4; i++) {
+		struct rules_event event = world_event(&world, EVENT_RELOADED);
+		event.reloaded.is_restart = true;
+		event.reloaded.protocol = PROTOCOL_HTTP;
+		world_step(&world, event);
+		world_worker_exits(&world);
+		world_ready(&world);
+		expect_told(0, "run-01", false);
+	}
+	uint64_t end = world.ms + 2 * WORKER_SILENT_LINK_MS;
+	while (world_count(&world, ACTION_WORKER_KILL) == 0) {
+		cr_assert(lt(u64, world.ms, end));
+		world_pass(&world, 5000);
+		if (world_sent(&world, MESSAGE_PING))
+			world_says(&world,
+				(struct message){.type = MESSAGE_PONG,
+					.pong = {.link = LINK_WAITING, .contact_ms = UINT64_MAX}});
+		if (world_count(&world, ACTION_PROBE))
+			world_probed(&world, true);
+	}
+	worker_dies();
+	cr_assert(eq(u32, world.rules.runs[0].worker_deaths, 0));
+}
+
+Test(rules_owed, what_a_worker_that_is_being_killed_said_last_still_counts)
+{
+	find_owed(1);
+	world_ready(&world);
+	while (world_count(&world, ACTION_WORKER_KILL) == 0)
+		world_pass(&world, 5000);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 3, .command = text_of("pull")}});
+	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL);
+	deliver("run-01");
+	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
+}
