@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * Any events in any order to the core. What must hold: never two requests at a time; a due time
- * that is reached is dealt with; no command of an answer is lost; after leaving nothing is wanted.
+ * Any events in any order to the core. What must hold: never two requests or connections at a time;
+ * a due time that is reached is dealt with; no command of an answer is lost; nothing is sent
+ * without a connection, and no output after its status; after leaving nothing is wanted.
  */
 #include <stdint.h>
 #include <string.h>
@@ -19,7 +20,9 @@ struct input {
 struct world {
 	struct agent agent;
 	struct mono now;
-	uint64_t flying; /* the request under way, 0 for none */
+	uint64_t flying; /* the request or connection under way, 0 for none */
+	bool is_connected;
+	bool is_pinged; /* and the pong did not come */
 	uint64_t looking;
 	uint64_t probing;
 	uint64_t handed;   /* commands that came in answers */
@@ -74,6 +77,8 @@ static void take_field(struct world *world, struct input *input, const struct sc
 	case SCHEMA_UINT:
 		if (strcmp(field->name, "id") == 0)
 			number = take_id(world, input);
+		else if (strcmp(field->name, "sequence") == 0 && flag)
+			number = world->agent.session.ping.sequence;
 		else if (strcmp(field->name, "code") == 0)
 			number = 200 + 100 * (number % 4) + number % 32;
 		else if (strcmp(field->name, "result") == 0)
@@ -86,8 +91,9 @@ static void take_field(struct world *world, struct input *input, const struct sc
 	case SCHEMA_BOOL: memcpy(at, &flag, sizeof(flag)); return;
 	case SCHEMA_TEXT:
 	case SCHEMA_BYTES:
-		text = strcmp(field->name, "command") == 0 && flag ? text_of("test")
-								   : take_text(input);
+		text = strcmp(field->name, "command") == 0 && flag
+			       ? text_of(number & 2 ? "switch" : "test")
+			       : take_text(input);
 		memcpy(at, &text, sizeof(text));
 		return;
 	}
@@ -109,6 +115,27 @@ static void note(struct world *world, const struct agent_action *action)
 	case ACTION_STATUS: note_request(world, action->status.id); return;
 	case ACTION_PROGRESS: note_request(world, action->progress.id); return;
 	case ACTION_RUN: world->accepted++; return;
+	case ACTION_CONNECT:
+		check(!world->is_connected);
+		note_request(world, action->connect.id);
+		return;
+	case ACTION_ANNOUNCE:
+	case ACTION_BEAT:
+	case ACTION_REPORT:
+	case ACTION_REJECT:
+	case ACTION_STAGE:
+	case ACTION_TESTS:
+	case ACTION_STREAM:
+	case ACTION_LINE: check(world->is_connected); return;
+	case ACTION_PING:
+		check(world->is_connected && !world->is_pinged);
+		world->is_pinged = true;
+		return;
+	case ACTION_CLOSE:
+	case ACTION_UNSTREAM:
+	case ACTION_SENT:
+	case ACTION_CANCEL:
+	case ACTION_RESTART: return;
 	case ACTION_HURRY: check(action->hurry.id == world->flying); return;
 	case ACTION_LEAVE: world->left = true; return;
 	case ACTION_KEEP:
@@ -121,21 +148,37 @@ static void note(struct world *world, const struct agent_action *action)
 	}
 }
 
+static void note_connection(struct world *world, const struct agent_event *event)
+{
+	if (world->agent.limits.protocol != PROTOCOL_WEBSOCKET || world->flying == 0)
+		return;
+	if (event->type == EVENT_CONNECTED && event->connected.id == world->flying)
+		world->is_connected = true;
+	if (event->type == EVENT_PONG && event->pong.sequence == world->agent.session.ping.sequence)
+		world->is_pinged = false;
+	if (event->type == EVENT_CLOSED && event->closed.id == world->flying) {
+		world->is_connected = world->is_pinged = false;
+		world->flying = 0;
+	}
+}
+
 static void step(struct world *world, const struct agent_event *event)
 {
 	struct actions actions;
-	bool is_answer = event->type == EVENT_ANSWER && event->answer.id == world->flying &&
+	bool is_answer = world->agent.limits.protocol == PROTOCOL_HTTP &&
+			 event->type == EVENT_ANSWER && event->answer.id == world->flying &&
 			 world->flying != 0;
 	if (is_answer && !world->left) {
 		world->handed += event->answer.command.size > 0;
 		world->flying = 0;
 	}
 	bool had_left = world->left;
+	note_connection(world, event);
 	agent_step(&world->agent, world->now, event, &actions);
 	check(!had_left || actions.count == 0);
 	for (uint32_t i = 0; i < actions.count; i++)
 		note(world, &actions.list[i]);
-	check(world->handed == world->accepted);
+	check(world->agent.limits.protocol != PROTOCOL_HTTP || world->handed == world->accepted);
 	check(!world->left || agent_due(&world->agent).ns == MONO_NEVER.ns);
 }
 

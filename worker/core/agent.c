@@ -190,6 +190,28 @@ static void leave(struct agent *agent, struct mono now, struct actions *actions)
 	action_add(actions, ACTION_LEAVE)->leave.late = !is_done;
 }
 
+/* What only a WebSocket dashboard causes. */
+static void handle_session(struct agent *agent, struct mono now, const struct agent_event *event,
+	struct actions *actions)
+{
+	if (event->type == EVENT_CONNECTED)
+		session_connected(agent, now, &event->connected, actions);
+	else if (event->type == EVENT_CLOSED)
+		session_closed(agent, now, &event->closed, actions);
+	else if (event->type == EVENT_REGISTERED)
+		session_registered(agent, now);
+	else if (event->type == EVENT_TOLD)
+		delivery_told(agent, now, event->told.command, actions);
+	else if (event->type == EVENT_KILL)
+		delivery_kill(agent, now, event->kill.hard, actions);
+	else if (event->type == EVENT_PONG)
+		session_pong(agent, now, &event->pong, actions);
+	else if (event->type == EVENT_PINGED)
+		session_pinged(agent, &event->pinged);
+	else
+		delivery_streamed(agent, &event->streamed);
+}
+
 static void handle(struct agent *agent, struct mono now, const struct agent_event *event,
 	struct actions *actions)
 {
@@ -209,14 +231,17 @@ static void handle(struct agent *agent, struct mono now, const struct agent_even
 	case EVENT_PAUSED: agent->limits.paused = event->paused.paused; break;
 	case EVENT_STOP: on_stop(agent, now, event->stop.grace_ms, actions); break;
 	case EVENT_HISTORY: on_history(agent, &event->history); break;
-	case EVENT_CONNECTED: session_connected(agent, now, &event->connected, actions); break;
-	case EVENT_CLOSED: session_closed(agent, now, &event->closed, actions); break;
-	case EVENT_REGISTERED: session_registered(agent, now); break;
-	case EVENT_TOLD: delivery_told(agent, now, event->told.command, actions); break;
-	case EVENT_KILL: delivery_kill(agent, now, event->kill.hard, actions); break;
-	case EVENT_PONG: session_pong(agent, now, &event->pong, actions); break;
-	case EVENT_PINGED: session_pinged(agent, &event->pinged); break;
-	case EVENT_STREAMED: delivery_streamed(agent, &event->streamed); break;
+	case EVENT_CONNECTED:
+	case EVENT_CLOSED:
+	case EVENT_REGISTERED:
+	case EVENT_TOLD:
+	case EVENT_KILL:
+	case EVENT_PONG:
+	case EVENT_PINGED:
+	case EVENT_STREAMED:
+		if (has_session(agent))
+			handle_session(agent, now, event, actions);
+		break;
 	}
 }
 

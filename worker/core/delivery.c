@@ -126,14 +126,16 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 
 /* ---- what the dashboard asks for ---- */
 
-static void report_plain(struct agent *agent, const char *command, uint64_t outcome, int64_t code,
+/* An answer that no record stands behind. */
+static void report_plain(struct agent *agent, struct text command, uint64_t outcome,
 	const char *reason, struct actions *actions)
 {
+	if (agent->session.state != SESSION_UP)
+		return;
 	struct agent_action_report *report = &action_add(actions, ACTION_REPORT)->report;
 	*report = (struct agent_action_report){.run = TEXT_NONE,
-		.command = text_of(command),
+		.command = command,
 		.outcome = outcome,
-		.code = code,
 		.reason = text_of(reason),
 		.summary = TEXT_NONE,
 		.commit = text_of(agent->sight.commit.value)};
@@ -142,7 +144,8 @@ static void report_plain(struct agent *agent, const char *command, uint64_t outc
 void delivery_kill(struct agent *agent, struct mono now, bool is_hard, struct actions *actions)
 {
 	if (!agent->going.run[0] && handover_is_empty(&agent->handover)) {
-		report_plain(agent, "stop", OUTCOME_CANCELLED, 0, "nothing is running", actions);
+		report_plain(
+			agent, text_of("stop"), OUTCOME_CANCELLED, "nothing is running", actions);
 		agent->session.is_beaten = false;
 		session_hasten(agent, now);
 		return;
@@ -160,12 +163,8 @@ void delivery_told(
 		return;
 	}
 	if (handover_is_full(&agent->handover)) {
-		char name[COMMAND_BYTES_MAX + 1];
-		text_copy(command, name, sizeof(name));
-		report_plain(agent, name, OUTCOME_REFUSED, 0,
+		report_plain(agent, command, OUTCOME_REFUSED,
 			"the host's disk does not take commands now", actions);
-		/* Lent only for this step, and the name is a local one. */
-		actions->list[actions->count - 1].report.command = command;
 		return;
 	}
 	struct agent_action *action = action_add(actions, ACTION_RUN);

@@ -28,12 +28,12 @@ static void begin(struct agent *agent, struct mono now, struct actions *actions)
 
 void session_close(struct agent *agent, const char *reason, struct actions *actions)
 {
-	if (agent->session.state == SESSION_DOWN)
+	if (agent->session.state == SESSION_DOWN || agent->session.state == SESSION_CLOSING)
 		return;
 	struct agent_action *action = action_add(actions, ACTION_CLOSE);
 	action->close.id = agent->session.id;
 	action->close.reason = text_of(reason);
-	agent->session.due = MONO_NEVER; /* closed is on its way */
+	agent->session.state = SESSION_CLOSING;
 }
 
 static void look(struct agent *agent, struct actions *actions)
@@ -284,7 +284,6 @@ static void up(struct agent *agent, struct mono now, struct actions *actions)
 	struct session *session = &agent->session;
 	if (mono_reached(now, silent_at(session))) {
 		session_close(agent, "the dashboard is silent", actions);
-		was_heard(session, now); /* closed is on its way */
 		return;
 	}
 	/* What must be read in order: a status, the heartbeat that completes it, the ping that
@@ -312,7 +311,8 @@ void session_next(struct agent *agent, struct mono now, struct actions *actions)
 			begin(agent, now, actions);
 		break;
 	case SESSION_CONNECTING:
-	case SESSION_LOOKING: break;
+	case SESSION_LOOKING:
+	case SESSION_CLOSING: break;
 	case SESSION_REGISTERING:
 		if (mono_reached(now, session->due))
 			session_close(agent, "the registration is not answered", actions);
@@ -328,7 +328,8 @@ struct mono session_due(const struct agent *agent)
 	switch (session->state) {
 	case SESSION_DOWN: return contact_due(&agent->contact);
 	case SESSION_CONNECTING:
-	case SESSION_LOOKING: break;
+	case SESSION_LOOKING:
+	case SESSION_CLOSING: break;
 	case SESSION_REGISTERING: return session->due;
 	case SESSION_UP:
 		due = silent_at(session);

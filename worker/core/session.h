@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_LOOKING,    /* connected; the facts that register carries are being read */
 	SESSION_REGISTERING,
 	SESSION_UP,
+	SESSION_CLOSING, /* given up; closed is on its way */
 };
 
 struct session_ping {
