@@ -277,13 +277,13 @@ def faults(board):
     agent = Agent(board, "Victim")
     before = agent.host()["counts"]["heartbeat"]
     agent.fault(match="now", kind="cut_input", bytes=10)
+    agent.stream.settimeout(5)
     agent.send("heartbeat", **heartbeat())
     expect("cut while it read", (agent.closing(), agent.host()["counts"]["heartbeat"]), (None, before))
     for kind in ("half_open", "stop_reading"):
         agent = Agent(board, "Victim")
         agent.fault(match="heartbeat", kind=kind)
-        agent.send("heartbeat", **heartbeat())
-        agent.send("heartbeat", **heartbeat())
+        agent.send_both(("heartbeat", heartbeat()), ("heartbeat", heartbeat()))
         expect(f"{kind}: nothing is heard", until(lambda: agent.silent_for(0.2)), True)
         agent.command("kill")
         expect(f"{kind}: nothing is read", agent.host()["counts"]["heartbeat"], before)
@@ -295,6 +295,8 @@ def faults(board):
     expect("delay", time.monotonic() - started > 0.28, True)
     board.code("POST", "/api/faults", {"match": "upgrade", "kind": "code", "status": 503})
     expect("a refused upgrade", WebSocket(board.port, SHARED).code, 503)
+    agent = Agent(board, "Patient")
+    expect("the HTTP server's idle limit does not count", agent.silent_for(6), True)
     expect("kinds that do not go together",
            board.code("POST", "/api/faults", [{"match": "any", "kind": "html"}, {"kind": "no_pong"}]), 422)
 

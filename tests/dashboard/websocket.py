@@ -24,7 +24,8 @@ class WebSocket:
     def __init__(self, port, token, headers=(), path="/ws"):
         self.stream = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.buffer = self.waiting = b""
+        self.holds = False
         self.answers_pings = True
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {path} HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade",
@@ -57,10 +58,21 @@ class WebSocket:
         else:
             head += bytes([bit | 127]) + struct.pack(">Q", length)
         # A mask of zeros is a mask.
-        self.stream.sendall(head + (b"\0\0\0\0" if masked else b"") + data)
+        self.waiting += head + (b"\0\0\0\0" if masked else b"") + data
+        if not self.holds:
+            self.stream.sendall(self.waiting)
+            self.waiting = b""
 
     def send(self, kind, **payload):
         self.send_frame(TEXT, json.dumps({"type": kind, "payload": payload}).encode())
+
+    def send_both(self, *messages):
+        """All in one piece, so that the other side reads them at once."""
+        self.holds = True
+        for kind, payload in messages[:-1]:
+            self.send(kind, **payload)
+        self.holds = False
+        self.send(messages[-1][0], **messages[-1][1])
 
     def exactly(self, size):
         while len(self.buffer) < size:
