@@ -17,6 +17,13 @@ uint64_t run_ms(const struct run *run)
 	return mono_ms_since(mono_now(), run->started);
 }
 
+static void take_lines(struct run *run, enum stream stream, const char *data, uint32_t size)
+{
+	struct line *line = &run->lines[stream == STREAM_STDERR];
+	while (line_take(line, &data, &size))
+		run_line(run, line->text);
+}
+
 /* Reads what is there; closes at the end of file. */
 static void take_output(struct run *run, int *fd, enum stream stream)
 {
@@ -25,6 +32,7 @@ static void take_output(struct run *run, int *fd, enum stream stream)
 		ssize_t got = read(*fd, buffer, sizeof(buffer));
 		if (got > 0) {
 			sink_take(&run->sink, run_ms(run), stream, buffer, (uint32_t)got);
+			take_lines(run, stream, (const char *)buffer, (uint32_t)got);
 			if ((size_t)got < sizeof(buffer) / 2)
 				return;
 			continue;

@@ -16,6 +16,7 @@ void sink_init(struct sink *sink, int fd)
 
 void sink_keep_head(struct sink *sink)
 {
+	bytes_finish(&sink->head);
 	bytes_init(&sink->head, PROBE_OUTPUT_BYTES_MAX);
 }
 
@@ -62,18 +63,8 @@ static void put_chunk(
 /* The reason of a failure stands in the last line of standard error that says something. */
 static void note_line(struct sink *sink, const char *data, uint32_t size)
 {
-	for (uint32_t i = 0; i < size; i++) {
-		char byte = data[i];
-		if (byte != '\n' && byte != '\r') {
-			if (sink->line_size < sizeof(sink->line) - 1 && (unsigned char)byte >= 0x20)
-				sink->line[sink->line_size++] = byte;
-			continue;
-		}
-		sink->line[sink->line_size] = '\0';
-		if (sink->line[strspn(sink->line, " ")] != '\0')
-			memcpy(sink->last_line, sink->line, sink->line_size + 1);
-		sink->line_size = 0;
-	}
+	while (line_take(&sink->line, &data, &size))
+		memcpy(sink->last_line, sink->line.text, sizeof(sink->last_line));
 }
 
 void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *data, uint32_t size)
@@ -99,7 +90,7 @@ void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *d
 
 void sink_end_line(struct sink *sink)
 {
-	if (sink->line_size > 0)
+	if (sink->line.size > 0)
 		note_line(sink, "\n", 1);
 }
 

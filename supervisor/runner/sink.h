@@ -7,6 +7,7 @@
 #pragma once
 
 #include "proto/output.h"
+#include "supervisor/runner/line.h"
 #include "supervisor/runner/ring.h"
 
 struct sink {
@@ -17,14 +18,14 @@ struct sink {
 	uint64_t skipped;  /* of these, not said in the file yet */
 	struct ring tail;  /* the newest, once the file is full */
 	struct bytes head; /* the first of standard output, where sink_keep_head() was called */
-	char last_line[REASON_BYTES_MAX +
-		       1];               /* the newest line of standard error that says something */
-	char line[REASON_BYTES_MAX + 1]; /* the one that is being written */
-	uint32_t line_size;
+	/* The newest line of standard error that says something, and the one being written. */
+	char last_line[REASON_BYTES_MAX + 1];
+	struct line line;
 };
 
 void sink_init(struct sink *sink, int fd);
-/* Keeps the first PROBE_OUTPUT_BYTES_MAX bytes of standard output in sink->head as well. */
+/* Keeps the first PROBE_OUTPUT_BYTES_MAX bytes of standard output from now on in sink->head as
+ * well. */
 void sink_keep_head(struct sink *sink);
 /* Takes a piece. ms since the run began. */
 void sink_take(struct sink *sink, uint64_t ms, enum stream stream, const void *data, uint32_t size);
