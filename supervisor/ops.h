@@ -50,16 +50,29 @@ enum op_kind {
 	OP_FAIL,  /* the run ends with `says` */
 };
 
+/* The question that a step's output answers; the answer is the run's summary and begins with ok,
+ * outdated or error. Where a step has a part and no question, only its failure is an answer. */
+enum op_verdict {
+	VERDICT_NONE,
+	VERDICT_COMMITS, /* the number of commits that the repository is behind */
+	VERDICT_LOCK,    /* the time of the last commit that touched flake.lock */
+	VERDICT_SYSTEM,  /* what a build would give, as nix's JSON, against what runs */
+	VERDICT_VERSION, /* the installed agent's --version against this one's */
+};
+
 struct op_step {
 	const char *stage; /* its name for progress, and what jumps name */
 	enum op_kind kind;
 	enum op_guard guard;
 	enum op_failure failure;
-	const char
-		*recovery; /* the stage that cleans up: after a failure that recovers, and, whatever
-			      a failure means, when the step was ended before its time */
-	const char *good_jump; /* the stage to go on with after success; NULL: the next */
-	const char *says;      /* the reason, instead of what a program wrote; of OP_FAIL too */
+	/* The stage that cleans up: after a failure that recovers, and, whatever a failure means,
+	 * when the step was ended before its time. */
+	const char *recovery;
+	const char *good_jump;   /* the stage to go on with after success; NULL: the next */
+	const char *bad_jump;    /* the stage to go on with after a failure that goes on */
+	enum op_verdict verdict; /* what its output is the answer to */
+	const char *part;        /* of an answer of several: which one this is */
+	const char *says;        /* the reason, instead of what a program wrote; of OP_FAIL too */
 	const char *argv[OP_ARGV_MAX];
 };
 

@@ -11,14 +11,10 @@
 
 #include "proto/base/fd.h"
 #include "supervisor/runner/process.h"
+#include "supervisor/runner/verdict.h"
 
 /* What a command leaves behind when it ended by itself gets this long to go. */
 #define LEFTOVER_GRACE_MS 500
-
-struct ended {
-	enum outcome outcome;
-	int64_t code;
-};
 
 static void note(struct run *run, const struct record_frame *frame)
 {
@@ -41,6 +37,30 @@ static void note_step(struct run *run, const struct step *step)
 				  .total = steps_total(&run->steps),
 				  .stage = text_of(step->stage),
 				  .line = text_of(line)}});
+}
+
+/* Stages only go forward: a build that begins after an activation's first line is none. */
+static void note_progress(struct run *run, const struct progress *progress)
+{
+	if (run->progress.total == progress->total && run->progress.current >= progress->current)
+		return;
+	run->progress = *progress;
+	note(run, &(struct record_frame){.type = RECORD_PROGRESS,
+			  .progress = {.current = progress->current,
+				  .total = progress->total,
+				  .stage = text_of(progress->stage)}});
+}
+
+/* switch-to-configuration names the services that do not start. */
+#define UNITS_FAILED "warning: the following units failed: "
+
+void run_line(struct run *run, const char *line)
+{
+	struct progress progress;
+	if (progress_of_line(run->stage, line, &progress))
+		note_progress(run, &progress);
+	if (strncmp(line, UNITS_FAILED, strlen(UNITS_FAILED)) == 0)
+		snprintf(run->units, sizeof(run->units), "%s", line + strlen(UNITS_FAILED));
 }
 
 static void note_tests(struct run *run)
@@ -164,59 +184,13 @@ static bool run_step(struct run *run, const struct step *step, struct ended *end
 	return true;
 }
 
-static const char *program_of(const struct step *step)
-{
-	const char *name = step->argv[0];
-	/* Whose word counts is the program behind sudo. */
-	if (strcmp(name, "sudo") == 0 && step->argv[1] && step->argv[2])
-		name = step->argv[2];
-	return strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-}
-
-static void explain(struct run *run, const struct step *step, struct ended ended)
-{
-	char how[OUTCOME_TEXT_BYTES], proof[160] = "";
-	const char *last = run->sink.last_line;
-	outcome_text(ended.outcome, ended.code, how);
-	proof_text(&run->proof, proof, sizeof(proof));
-	switch (ended.outcome) {
-	case OUTCOME_EXITED:
-		if (step->says && ended.code == 1)
-			snprintf(run->reason, sizeof(run->reason), "%s", step->says);
-		else if (ended.code == 127 && *last)
-			snprintf(run->reason, sizeof(run->reason), "%s", last);
-		else
-			snprintf(run->reason, sizeof(run->reason), "%.60s %s%s%.280s",
-				program_of(step), how, *last ? ": " : "", last);
-		break;
-	case OUTCOME_SIGNALED:
-		snprintf(run->reason, sizeof(run->reason),
-			"%.60s was ended by signal %d (%s)%s%.200s", program_of(step),
-			(int)ended.code, strsignal((int)ended.code), *last ? ": " : "", last);
-		break;
-	case OUTCOME_TIMED_OUT:
-		snprintf(run->reason, sizeof(run->reason),
-			"timed out after %" PRIu64 " s in step %.60s%s",
-			run->plan.deadline_ms / 1000, step->stage, proof);
-		break;
-	case OUTCOME_CANCELLED:
-	case OUTCOME_INTERRUPTED:
-		snprintf(run->reason, sizeof(run->reason), "%s in step %.60s%s", how, step->stage,
-			proof);
-		break;
-	case OUTCOME_NONE:
-	case OUTCOME_REFUSED:
-	case OUTCOME_LOST: break;
-	}
-}
-
 static void fix(struct run *run, const struct step *step, struct ended ended)
 {
 	run->outcome = ended.outcome;
 	run->code = ended.code;
 	run->is_outcome_fixed = true;
 	run->cleaning = mono_now();
-	explain(run, step, ended);
+	explain_end(run, step, ended);
 }
 
 /* A git that was killed leaves its lock, and every later one would stumble over it. The lock is the
@@ -226,7 +200,7 @@ static void remove_lock(struct run *run, const struct step *step, int64_t since_
 	char path[PATH_BYTES_MAX + 32], line[PATH_BYTES_MAX + 64];
 	struct stat info;
 	snprintf(path, sizeof(path), "%.*s/.git/index.lock", TEXT_ARGS(run->plan.repo));
-	if (!run->is_killed || strcmp(program_of(step), "git") != 0 || stat(path, &info) < 0 ||
+	if (!run->is_killed || strcmp(step_program(step), "git") != 0 || stat(path, &info) < 0 ||
 		(int64_t)info.st_mtime * 1000 + 1000 < since_ms || unlink(path) < 0)
 		return;
 	snprintf(line, sizeof(line), "%s is removed: its git was killed\n", path);
@@ -280,7 +254,10 @@ static bool judge(struct run *run, const struct step *step, struct ended ended)
 			step->stage);
 		say(run, line);
 		return true;
-	case FAILURE_GOES_ON: return true;
+	case FAILURE_GOES_ON:
+		if (step->bad_jump)
+			steps_jump(&run->steps, step->bad_jump);
+		return true;
 	case FAILURE_RECOVERS:
 		fix(run, step, ended);
 		steps_jump(&run->steps, step->recovery);
@@ -318,6 +295,50 @@ static void sum_tests(struct run *run)
 	}
 }
 
+/* `git: ok: up to date; lock: …` where there are several. */
+static void add_answer(struct run *run, const char *part, const char *text)
+{
+	size_t at = strlen(run->summary);
+	snprintf(run->summary + at, sizeof(run->summary) - at, "%s%s%s%.100s", at ? "; " : "",
+		part ? part : "", part ? ": " : "", text);
+}
+
+/* What the output of a step is the answer to. */
+static void answer(struct run *run, const struct step *step, struct ended ended)
+{
+	char text[SHORT_TEXT_BYTES_MAX + 1];
+	struct text output = {(const char *)run->sink.head.data, run->sink.head.size};
+	if (ended.outcome != OUTCOME_EXITED || (step->verdict == VERDICT_NONE && !step->part))
+		return;
+	if (ended.code != 0 && step->part) {
+		snprintf(text, sizeof(text), "error: %.60s exited %d%s%.80s", step_program(step),
+			(int)ended.code, run->sink.last_line[0] ? ": " : "", run->sink.last_line);
+		add_answer(run, step->part, text);
+	} else if (ended.code == 0 && step->verdict != VERDICT_NONE) {
+		verdict_of(step->verdict, output.size ? output : TEXT_NONE, &run->plan,
+			wall_ms(wall_now()) / 1000, text);
+		add_answer(run, step->part, text);
+		run->has_answer = true;
+	}
+}
+
+/* An error that stands alone is the command's own; a failure that has no other answer is one. */
+static void finish_answer(struct run *run)
+{
+	bool is_asked = false;
+	for (const struct op_step *row = run->steps.op ? run->steps.op->steps : NULL;
+		row && row->stage; row++)
+		is_asked = is_asked || row->verdict != VERDICT_NONE;
+	if (!is_asked)
+		return;
+	if (strncmp(run->summary, "error: ", 7) == 0 && run->outcome == OUTCOME_EXITED) {
+		run->code = 1;
+		snprintf(run->reason, sizeof(run->reason), "%s", run->summary + 7);
+	} else if (!run->has_answer && *run->reason && !*run->summary) {
+		snprintf(run->summary, sizeof(run->summary), "error: %.180s", run->reason);
+	}
+}
+
 /* No process, no descriptor: the call that failed is the reason. */
 static bool not_started(struct run *run, const struct step *step)
 {
@@ -335,8 +356,14 @@ static bool one_step(struct run *run, struct step *step)
 {
 	struct ended ended;
 	int64_t since_ms = wall_ms(wall_now());
+	struct progress progress;
 	run->stage = step->stage;
+	run->units[0] = '\0';
 	note_step(run, step);
+	if (!step->is_test && progress_of_step(step->stage, &progress))
+		note_progress(run, &progress);
+	if (step->verdict != VERDICT_NONE)
+		sink_keep_head(&run->sink);
 	if (step->is_test)
 		note_tests(run);
 	if (!run_step(run, step, &ended))
@@ -344,6 +371,7 @@ static bool one_step(struct run *run, struct step *step)
 	remove_lock(run, step, since_ms);
 	if (step->is_test)
 		judge_test(run, step, ended);
+	answer(run, step, ended);
 	return judge(run, step, ended);
 }
 
@@ -374,6 +402,7 @@ void run_steps(struct run *run)
 	}
 	if (run->steps.script_at > 0 || verdict == STEPS_DONE)
 		sum_tests(run);
+	finish_answer(run);
 	if (run->asked != ASKED_INTERRUPT || run->proof.left_count == 0)
 		run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
 	add_reason(run, run->trouble);

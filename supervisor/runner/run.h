@@ -9,6 +9,7 @@
 #include "proto/plan.h"
 #include "proto/record.h"
 #include "supervisor/runner/cgroup.h"
+#include "supervisor/runner/progress.h"
 #include "supervisor/runner/proof.h"
 #include "supervisor/runner/sink.h"
 #include "supervisor/runner/steps.h"
@@ -20,6 +21,11 @@ enum run_asked {
 	ASKED_CANCEL,
 	ASKED_KILL,
 	ASKED_INTERRUPT
+};
+
+struct ended {
+	enum outcome outcome;
+	int64_t code;
 };
 
 struct run {
@@ -45,6 +51,10 @@ struct run {
 	struct mono cleaning;               /* since then: for CLEANING_MS, whoever asks for what */
 	char trouble[REASON_BYTES_MAX + 1]; /* why the tree is not clean; empty: it is */
 	const char *stage;
+	struct progress progress;
+	struct line lines[2];             /* of standard output and standard error */
+	char units[REASON_BYTES_MAX + 1]; /* that do not start, as the step named them */
+	bool has_answer;                  /* summary is one */
 	uint32_t step_count, test_count, test_passed;
 	struct proof proof;
 	bool is_killed; /* the last tree that was ended did not go when it was asked to */
@@ -53,6 +63,12 @@ struct run {
 /* Runs the plan's steps and fills in the outcome. Whatever it started is ended when it returns, or
  * is counted in the proof. */
 void run_steps(struct run *run);
+/* One line that a step printed. */
+void run_line(struct run *run, const char *line);
+/* Fills in the reason from how a step ended and what it said. */
+void explain_end(struct run *run, const struct step *step, struct ended ended);
+/* The program of a step, as people know it; lent by the step. */
+const char *step_program(const struct step *step);
 /* Milliseconds since the run began. */
 uint64_t run_ms(const struct run *run);
 /* Waits at most ms for something to happen and takes it in: output, signals, the FIFO. */

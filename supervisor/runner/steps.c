@@ -187,6 +187,9 @@ static enum steps_verdict fill(
 	step->failure = row->failure;
 	step->recovery = row->recovery;
 	step->good_jump = row->good_jump;
+	step->bad_jump = row->bad_jump;
+	step->verdict = row->verdict;
+	step->part = row->part;
 	step->says = row->says;
 	step->folder = NULL;
 	for (size_t i = 0; i < OP_ARGV_MAX && row->argv[i]; i++) {

@@ -19,7 +19,8 @@ struct step {
 	const char *folder;          /* the working directory; lent by the plan */
 	int program; /* a checked descriptor to execute instead of argv[0]; -1: none */
 	bool is_test;
-	const char *recovery, *good_jump;
+	const char *recovery, *good_jump, *bad_jump, *part;
+	enum op_verdict verdict;
 	const char *says; /* the reason when it fails; NULL: what it wrote itself */
 };
 

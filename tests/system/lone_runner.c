@@ -231,6 +231,28 @@ void lone_runner_output(struct lone_runner *lone, uint64_t stream, char *text, s
 	}
 }
 
+void lone_runner_stages(struct lone_runner *lone, char text[LONE_TEXT_BYTES])
+{
+	char path[256];
+	uint8_t data[RECORD_BYTES];
+	struct frame frame;
+	struct record_frame value;
+	size_t at = 0;
+	snprintf(path, sizeof(path), "%s/%s.run", lone->runs, lone->run);
+	ssize_t size = fd_read_file(AT_FDCWD, path, data, sizeof(data));
+	*text = '\0';
+	for (ssize_t from = 0; from < size && frame_parse(data + from, (size_t)(size - from),
+						      &frame) == FRAME_WHOLE;
+		from += frame.bytes) {
+		if (record_frame_decode(frame.payload, &value) != SCHEMA_GOOD ||
+			value.type != RECORD_PROGRESS)
+			continue;
+		at += (size_t)snprintf(text + at, LONE_TEXT_BYTES - at, "%s%.*s %d/%d",
+			at ? ", " : "", TEXT_ARGS(value.progress.stage),
+			(int)value.progress.current, (int)value.progress.total);
+	}
+}
+
 static bool is_marked(const struct lone_runner *lone, const char *pid)
 {
 	char path[64], data[32768];

@@ -54,5 +54,7 @@ int lone_runner_wait(struct lone_runner *lone, uint64_t ms);
 void lone_runner_run(struct lone_runner *lone, const char *command);
 /* The output of one stream (0: of all), in text. */
 void lone_runner_output(struct lone_runner *lone, uint64_t stream, char *text, size_t room);
+/* The progress that its record tells of, as "fetch 1/4, compare 2/4". */
+void lone_runner_stages(struct lone_runner *lone, char text[LONE_TEXT_BYTES]);
 /* The processes that bear the mark, by name; "" when there are none. */
 uint32_t lone_runner_survivors(struct lone_runner *lone, char names[LONE_TEXT_BYTES]);

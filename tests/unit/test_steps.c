@@ -67,6 +67,7 @@ static const struct {
 		"git -C /nowhere/repo config --replace-all remote.origin.fetch "
 		"+refs/heads/main:refs/remotes/origin/main\n"
 		"git -C /nowhere/repo fetch origin main\n"
+		"git -C /nowhere/repo log --oneline -n 20 HEAD..origin/main\n"
 		"git -C /nowhere/repo reset --hard origin/main\n"
 		"git -C /nowhere/repo clean -fd\n"},
 	{"switch", PROTOCOL_HTTP, "nixos", "", "nixos-rebuild switch --flake /nowhere/repo#h1\n"},
@@ -78,6 +79,16 @@ static const struct {
 	{"pull-switch", PROTOCOL_HTTP, "nixos", "",
 		"git -C /nowhere/repo pull\nnixos-rebuild switch --flake /nowhere/repo#h1\n"},
 	{"rollback", PROTOCOL_WEBSOCKET, "nixos", "", "nixos-rebuild --rollback switch\n"},
+	{"force-rebuild", PROTOCOL_WEBSOCKET, "nixos", "",
+		"git -C /nowhere/repo pull\n"
+		"nix flake update nixfleet --flake /nowhere/repo --refresh\n"
+		"nixos-rebuild switch --flake /nowhere/repo#h1 --refresh\n"},
+	{"refresh-system", PROTOCOL_WEBSOCKET, "nixos", "",
+		"nix build --dry-run --json --no-link "
+		"/nowhere/repo#nixosConfigurations.h1.config.system.build.toplevel\n"},
+	{"refresh-git", PROTOCOL_WEBSOCKET, "nixos", "https://git/x",
+		"git -C /nowhere/repo fetch origin main\n"
+		"git -C /nowhere/repo rev-list --count HEAD..origin/main\n"},
 	{"restart", PROTOCOL_HTTP, "nixos", "", ""},
 	{"lock-age", PROTOCOL_HTTP, "nixos", "",
 		"git -C /nowhere/repo log -1 --format=%ct -- flake.lock\n"},
@@ -162,8 +173,8 @@ Test(ops, every_jump_has_somewhere_to_go)
 	const struct op *ops = ops_all(&count);
 	for (uint32_t i = 0; i < count; i++) {
 		for (const struct op_step *step = ops[i].steps; step->stage; step++) {
-			const char *jumps[] = {step->recovery, step->good_jump};
-			for (size_t at = 0; at < 2; at++) {
+			const char *jumps[] = {step->recovery, step->good_jump, step->bad_jump};
+			for (size_t at = 0; at < 3; at++) {
 				const struct op_step *to = step + 1;
 				while (jumps[at] && to->stage && strcmp(to->stage, jumps[at]) != 0)
 					to++;
