@@ -127,6 +127,8 @@ static void begin(struct run *run, char *text)
 		sscanf(copy, "interval_ms=%" SCNu64, &limits.interval_ms);
 		sscanf(copy, "spread_ms=%" SCNu64, &limits.spread_ms);
 		sscanf(copy, "seed=%" SCNu64, &limits.seed);
+		if (text_is(word, "websocket"))
+			limits.protocol = PROTOCOL_WEBSOCKET;
 		limits.has_own_token = limits.has_own_token || text_is(word, "has_own_token");
 		limits.has_shared_token = limits.has_shared_token ||
 					  text_is(word, "has_shared_token");

@@ -38,6 +38,7 @@ struct debt {
 	uint64_t barrier;       /* the pong that proves the status */
 	bool is_streamed;       /* no output is waited for any more */
 	struct mono stream_due; /* nor is it after this; 0: it is not being sent yet */
+	bool wants_facts;       /* the host's facts are being read anew */
 	bool wants_lock;        /* the age of the lock file comes first */
 	struct mono lock_due;   /* and is waited for until then */
 	bool was_unseen;        /* the connection was down while it ran */

@@ -90,6 +90,10 @@ static void owe(struct agent *agent, struct mono now, const struct agent_event_e
 	debt->sent = was_going && going->sent > ended->sent ? going->sent : ended->sent;
 	debt->was_unseen = was_going ? going->was_unseen : agent->session.state != SESSION_UP;
 	debt->is_streamed = ended->outcome == OUTCOME_REFUSED;
+	/* A command may have moved the commit, which the status names. */
+	debt->wants_facts = ended->outcome != OUTCOME_REFUSED;
+	if (debt->wants_facts)
+		session_look(agent, actions);
 	debt->wants_lock = is_good(debt) && compartments_moves_lock(ended->command);
 	if (debt->wants_lock) {
 		debt->lock_due = mono_after(now, PROBE_WAIT_MS);
@@ -195,22 +199,23 @@ static void unstream(struct agent *agent, struct actions *actions)
 	agent->feed.run[0] = '\0';
 }
 
-static void stream(struct agent *agent, struct text run, struct text command, uint64_t offset,
-	bool is_ended, struct actions *actions)
+static void stream(struct agent *agent, struct mono now, const struct agent_action_stream *wanted,
+	struct actions *actions)
 {
 	struct feed *feed = &agent->feed;
-	bool is_same = feed->run[0] && text_is(run, feed->run);
-	if (is_same && feed->is_ended == is_ended)
+	bool is_same = feed->run[0] && text_is(wanted->run, feed->run);
+	if (is_same && feed->is_ended == wanted->ended)
 		return;
 	if (!is_same) {
 		unstream(agent, actions);
-		text_copy(run, feed->run, sizeof(feed->run));
-		feed->told = offset;
+		text_copy(wanted->run, feed->run, sizeof(feed->run));
+		feed->told = wanted->offset;
 		feed->told_due = (struct mono){0};
+		session_ping_within(agent, now, SESSION_PING_STREAM_MS);
 	}
-	feed->is_ended = is_ended;
+	feed->is_ended = wanted->ended;
 	*action_add(actions, ACTION_STREAM) = (struct agent_action){
-		.type = ACTION_STREAM, .stream = {text_of(feed->run), command, offset, is_ended}};
+		.type = ACTION_STREAM, .stream = *wanted};
 }
 
 /* The oldest that ended and whose output is still to be sent, else the one that runs. */
@@ -221,11 +226,15 @@ static void stream_next(struct agent *agent, struct mono now, struct actions *ac
 	if (debt && !debt->is_streamed) {
 		if (debt->stream_due.ns == 0)
 			debt->stream_due = mono_after(now, STREAM_DRAIN_MS);
-		stream(agent, text_of(debt->run), text_of(debt->command), debt->sent, true,
+		stream(agent, now,
+			&(struct agent_action_stream){
+				text_of(debt->run), text_of(debt->command), debt->sent, true},
 			actions);
 	} else if (!debt && agent->going.run[0] && agent->going.is_owed) {
-		stream(agent, text_of(agent->going.run), text_of(agent->going.command),
-			agent->going.sent, false, actions);
+		stream(agent, now,
+			&(struct agent_action_stream){text_of(agent->going.run),
+				text_of(agent->going.command), agent->going.sent, false},
+			actions);
 	}
 }
 
@@ -239,6 +248,12 @@ void delivery_streamed(struct agent *agent, const struct agent_event_streamed *s
 	struct debt *debt = debt_find(&agent->debts, streamed->run);
 	if (debt && text_is(streamed->run, agent->feed.run))
 		debt->is_streamed = true;
+}
+
+void delivery_facts_known(struct agent *agent)
+{
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++)
+		agent->debts.list[i].wants_facts = false;
 }
 
 void delivery_lock_known(struct agent *agent)
@@ -292,7 +307,7 @@ static bool is_ready(struct debt *debt, struct mono now)
 		debt->is_streamed = true;
 	if (debt->wants_lock && mono_reached(now, debt->lock_due))
 		debt->wants_lock = false;
-	return debt->is_streamed && !debt->wants_lock;
+	return debt->is_streamed && !debt->wants_lock && !debt->wants_facts;
 }
 
 /* A refusal waits for nothing; of the others the oldest is next. */
@@ -392,5 +407,5 @@ struct mono delivery_due(const struct agent *agent)
 		due = debt->stream_due;
 	if (debt->wants_lock && debt->lock_due.ns > due.ns)
 		due = debt->lock_due;
-	return due;
+	return debt->wants_facts ? MONO_NEVER : due; /* looked is on its way */
 }

@@ -49,6 +49,7 @@ void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint
 	struct actions *actions);
 /* That it was delivered is on the supervisor's disk. */
 void delivery_marked(const struct debt *debt, struct actions *actions);
+void delivery_facts_known(struct agent *agent);
 void delivery_lock_known(struct agent *agent);
 void delivery_closed(struct agent *agent, struct actions *actions);
 void delivery_next(struct agent *agent, struct mono now, struct actions *actions);

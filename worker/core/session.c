@@ -36,8 +36,10 @@ void session_close(struct agent *agent, const char *reason, struct actions *acti
 	agent->session.state = SESSION_CLOSING;
 }
 
-static void look(struct agent *agent, struct actions *actions)
+void session_look(struct agent *agent, struct actions *actions)
 {
+	if (agent->session.state == SESSION_DOWN || agent->session.state == SESSION_CLOSING)
+		return;
 	agent->session.look = ++agent->id;
 	action_add(actions, ACTION_LOOK)->look.id = agent->id;
 }
@@ -56,7 +58,7 @@ void session_connected(struct agent *agent, struct mono now,
 		return;
 	session->state = SESSION_LOOKING;
 	was_heard(session, now);
-	look(agent, actions);
+	session_look(agent, actions);
 }
 
 /* How long a host that was evicted stays away: longer each time, so that two of one name do not
@@ -101,6 +103,7 @@ void session_closed(struct agent *agent, struct mono now, const struct agent_eve
 		return;
 	session->state = SESSION_DOWN;
 	session->look = 0;
+	session->is_beating = false;
 	session->ping.is_out = false;
 	session->due = session->beat_due = session->ping.due = MONO_NEVER;
 	delivery_closed(agent, actions);
@@ -175,6 +178,7 @@ static void send_beat(struct agent *agent, struct mono now, struct actions *acti
 	beat->tests_status = list[COMPARTMENT_TESTS].status;
 	beat->tests_message = text_of(list[COMPARTMENT_TESTS].message);
 	beat->tests_wall_ms = list[COMPARTMENT_TESTS].wall_ms;
+	agent->session.is_beating = false;
 	agent->session.is_beaten = true;
 	contact_tried(&agent->contact, now);
 }
@@ -187,9 +191,10 @@ void session_looked(struct agent *agent, struct mono now, const struct agent_eve
 		return;
 	session->look = 0;
 	take_facts(agent, now, looked, actions);
+	delivery_facts_known(agent);
 	if (session->state == SESSION_LOOKING)
 		announce(agent, now, actions);
-	else if (session->state == SESSION_UP)
+	else if (session->state == SESSION_UP && session->is_beating)
 		send_beat(agent, now, actions);
 }
 
@@ -234,9 +239,16 @@ void session_hasten(struct agent *agent, struct mono now)
 		agent->session.beat_due = now;
 }
 
+void session_ping_within(struct agent *agent, struct mono now, uint64_t ms)
+{
+	struct session_ping *ping = &agent->session.ping;
+	if (agent->session.state == SESSION_UP)
+		ping->due = mono_earlier(ping->due, mono_after(now, ms));
+}
+
 uint64_t session_barrier(struct agent *agent, struct mono now)
 {
-	agent->session.ping.due = now;
+	session_ping_within(agent, now, 0);
 	return agent->session.ping.sequence + 1;
 }
 
@@ -257,7 +269,8 @@ static void beat(struct agent *agent, struct mono now, struct actions *actions)
 	/* Not one for each that was missed while the process did not run. */
 	session->beat_due = mono_reached(now, next) ? mono_after(now, agent->limits.interval_ms)
 						    : next;
-	look(agent, actions);
+	session->is_beating = true;
+	session_look(agent, actions);
 }
 
 static struct mono silent_at(const struct session *session)

@@ -34,8 +34,9 @@ struct session {
 	struct mono heard; /* the dashboard, last */
 	struct mono since; /* up */
 	struct mono beat_due;
-	uint64_t look;  /* the look that is out; 0 for none */
-	bool is_beaten; /* a heartbeat followed the last status */
+	uint64_t look;   /* the look that is out; 0 for none */
+	bool is_beating; /* and it is for a heartbeat */
+	bool is_beaten;  /* a heartbeat followed the last status */
 	struct session_ping ping;
 	uint32_t evictions;
 	struct mono doubt_due; /* the network changed: to be heard by then */
@@ -58,6 +59,10 @@ void session_pong(struct agent *agent, struct mono now, const struct agent_event
 void session_network(struct agent *agent, struct mono now, struct actions *actions);
 /* A heartbeat at once. */
 void session_hasten(struct agent *agent, struct mono now);
+/* The facts of the host anew: a command may have changed them. */
+void session_look(struct agent *agent, struct actions *actions);
+/* A ping no later than that many milliseconds from now. */
+void session_ping_within(struct agent *agent, struct mono now, uint64_t ms);
 /* The pong that proves that all sent so far was read will have this number or a later one. */
 uint64_t session_barrier(struct agent *agent, struct mono now);
 /* Ends the connection: the agent stops, or it is of no use. */
