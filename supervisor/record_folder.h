@@ -10,6 +10,7 @@ struct record_entry {
 	char name[RUN_NAME_BYTES_MAX + 1];
 	struct record record;
 	bool is_live; /* a runner holds it */
+	bool is_last; /* of those of its command that ended: for who marks it */
 	uint64_t output_bytes;
 };
 

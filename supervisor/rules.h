@@ -21,6 +21,7 @@
 
 #define RULES_ACTIONS_MAX  64
 #define RULES_HOST_OPS_MAX 32
+#define RULES_HISTORY_MAX  16 /* commands whose newest end is remembered */
 #define RULES_DEATHS_KEPT  WORKER_DEATHS_MAX
 #define RULES_NO_RUN       UINT32_MAX
 #define RULES_NO_CLIENT    0
@@ -150,6 +151,7 @@ struct rules_run {
 	uint8_t cancel;         /* 0, 't' or 'k': to be said once the runner listens */
 	struct mono started;
 	uint64_t deadline_ms;
+	uint64_t sent; /* the dashboard has its output up to there */
 	enum outcome outcome;
 	int64_t code;
 	char reason[REASON_BYTES_MAX + 1];
@@ -158,6 +160,17 @@ struct rules_run {
 	struct mono retry; /* when an act that failed is tried again, MONO_NEVER when none is due */
 	uint32_t tries;
 	bool is_storing; /* one act at a time */
+};
+
+/* How the newest run of a command ended. */
+struct rules_past {
+	uint64_t sequence; /* 0: free */
+	int64_t wall_ms;
+	enum outcome outcome;
+	int64_t code;
+	char command[COMMAND_BYTES_MAX + 1];
+	char reason[REASON_BYTES_MAX + 1];
+	char summary[SHORT_TEXT_BYTES_MAX + 1];
 };
 
 struct rules_gate {
@@ -220,6 +233,7 @@ struct rules {
 	struct rules_worker worker;
 	struct rules_token token;
 	struct rules_run runs[RUNS_KNOWN_MAX];
+	struct rules_past history[RULES_HISTORY_MAX];
 	bool is_scanning, is_scanned, is_more_owed;
 	struct mono scan_retry;
 	struct mono retain_next;

@@ -54,6 +54,7 @@ void runs_tell_ended(
 				.code = run->code,
 				.reason = text_of(run->reason),
 				.summary = text_of(run->summary),
+				.sent = run->sent,
 				.owed = run->telling != TELLING_NONE,
 				.announced = run->is_announced,
 				.withheld = rules_is_poison(run)}});

@@ -91,3 +91,10 @@ void leave_acted(
 void leave_due(struct rules *rules, struct rules_actions *actions);
 /* The agent ends with this code, the worker first. */
 void rules_stop(struct rules *rules, int code, struct rules_actions *actions);
+
+/* A run ended now, or had ended according to its record. */
+void history_note_run(struct rules *rules, const struct rules_run *run);
+void history_note_record(struct rules *rules, const struct record *record);
+/* All of it, to a worker that has just begun; oldest first. */
+void history_tell(struct rules *rules, struct rules_actions *actions);
+void runs_sent(struct rules *rules, struct text name, uint64_t offset);

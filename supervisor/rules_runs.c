@@ -150,7 +150,15 @@ static void tell_started(
 			.started = {.run = text_of(run->name),
 				.command = text_of(run->command),
 				.pid = (uint64_t)run->pid,
+				.sent = run->sent,
 				.owed = run->telling != TELLING_NONE}});
+}
+
+void runs_sent(struct rules *rules, struct text name, uint64_t offset)
+{
+	uint32_t index = runs_find(rules, name);
+	if (index != RULES_NO_RUN && offset > rules->runs[index].sent)
+		rules->runs[index].sent = offset;
 }
 
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
@@ -217,6 +225,7 @@ static void run_ended(struct rules *rules, uint32_t index, struct rules_actions 
 	run->state = RUN_ENDED;
 	run->tries = 0;
 	run->retry = MONO_NEVER;
+	history_note_run(rules, run);
 	leave_announced(rules, index);
 	if (!rules->is_retaining && mono_reached(rules->now, rules->retain_next)) {
 		rules->is_retaining = true;
@@ -275,6 +284,7 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 {
 	const struct record *record = event->found.record;
 	uint32_t index = runs_find(rules, event->found.name);
+	history_note_record(rules, record);
 	if (index != RULES_NO_RUN) /* a later scan: this one is known */
 		return;
 	index = take_place(rules);

@@ -95,6 +95,7 @@ static void ready(struct rules *rules, struct rules_actions *actions)
 	if (rules->gate.state == GATE_OPEN || rules->gate.state == GATE_FORCED)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_OPEN, .open = {.waited_ms = 0}});
+	history_tell(rules, actions);
 	runs_worker_ready(rules, actions);
 }
 
@@ -170,7 +171,7 @@ void worker_said(
 	case MESSAGE_CANCEL:
 		runs_cancel(rules, said->cancel.run, said->cancel.kill, RULES_NO_CLIENT, actions);
 		break;
-	case MESSAGE_SENT: break;
+	case MESSAGE_SENT: runs_sent(rules, said->sent.run, said->sent.offset); break;
 	case MESSAGE_DELIVERED: runs_told(rules, said->delivered.run, TEXT_NONE, actions); break;
 	case MESSAGE_UNDELIVERABLE:
 		runs_told(rules, said->undeliverable.run,

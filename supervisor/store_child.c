@@ -318,6 +318,24 @@ static bool is_wanted(const struct store_job *job, const struct record_entry *en
 #define SCAN_WANTED_MAX (RUNS_KNOWN_MAX - 16)
 #define SCAN_NEWEST     8
 
+/* The newest that ended of each command: how the host stands. */
+static void mark_last(struct record_list *list)
+{
+	const char *seen[RULES_HISTORY_MAX];
+	uint32_t count = 0;
+	for (uint32_t i = list->count; i > 0 && count < RULES_HISTORY_MAX; i--) {
+		struct record_entry *entry = &list->entries[i - 1];
+		bool is_seen = entry->record.state != RECORD_FINISHED ||
+			       entry->record.outcome == OUTCOME_REFUSED;
+		for (uint32_t at = 0; at < count && !is_seen; at++)
+			is_seen = strcmp(seen[at], entry->record.command) == 0;
+		if (is_seen)
+			continue;
+		seen[count++] = entry->record.command;
+		entry->is_last = true;
+	}
+}
+
 /* Records are sorted, oldest first: what is unfinished or owed, as much as fits, and the newest. */
 static int act_scan(struct store_job *job)
 {
@@ -325,9 +343,10 @@ static int act_scan(struct store_job *job)
 	uint32_t said = 0;
 	if (record_folder_list(job->runs, &list) < 0)
 		return fail(job, "read of the folder");
+	mark_last(&list);
 	for (uint32_t i = 0; i < list.count; i++) {
 		struct record_entry *entry = &list.entries[i];
-		bool is_new = i + SCAN_NEWEST >= list.count;
+		bool is_new = i + SCAN_NEWEST >= list.count || entry->is_last;
 		if (entry->record.sequence > job->sequence)
 			job->sequence = entry->record.sequence;
 		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {

@@ -46,35 +46,36 @@ void delivery_started(struct agent *agent, struct mono now,
 	session_hasten(agent, now);
 }
 
-static void tell_stage(
-	struct agent *agent, const struct agent_action *stage, struct actions *actions)
+static void tell_stages(struct agent *agent, const struct agent_action list[STAGES_TOLD_MAX],
+	uint32_t count, struct actions *actions)
 {
-	if (agent->session.state == SESSION_UP)
-		*action_add(actions, stage->type) = *stage;
+	for (uint32_t i = 0; i < count && agent->session.state == SESSION_UP; i++)
+		*action_add(actions, list[i].type) = list[i];
 }
 
 void delivery_progressed(struct agent *agent, const struct agent_event_progressed *progressed,
 	struct actions *actions)
 {
-	struct agent_action action;
+	struct agent_action list[STAGES_TOLD_MAX];
 	struct going *going = &agent->going;
-	if (is_going(agent, progressed->run) &&
-		stages_moved(&going->stages, progressed, is_test(going->command), &action))
-		tell_stage(agent, &action, actions);
+	if (!is_going(agent, progressed->run))
+		return;
+	uint32_t count = stages_moved(&going->stages, progressed, is_test(going->command), list);
+	tell_stages(agent, list, count, actions);
 }
 
 static void end_going(
 	struct agent *agent, const struct agent_event_ended *ended, struct actions *actions)
 {
-	struct agent_action action;
+	struct agent_action list[STAGES_TOLD_MAX];
 	struct going *going = &agent->going;
 	bool good = ended->outcome == OUTCOME_EXITED && ended->code == 0;
-	if (going->is_owed) {
-		action_add(actions, ACTION_UNFOLLOW)->unfollow.run = ended->run;
-		if (stages_ended(
-			    &going->stages, is_test(going->command), good, ended->summary, &action))
-			tell_stage(agent, &action, actions);
-	}
+	if (!going->is_owed)
+		return;
+	action_add(actions, ACTION_UNFOLLOW)->unfollow.run = ended->run;
+	uint32_t count = stages_ended(
+		&going->stages, is_test(going->command), good, ended->summary, list);
+	tell_stages(agent, list, count, actions);
 }
 
 static void owe(struct agent *agent, struct mono now, const struct agent_event_ended *ended,

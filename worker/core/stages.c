@@ -74,22 +74,31 @@ static bool tests_moved(struct stages *stages, const struct agent_event_progress
 	return true;
 }
 
-bool stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
-	bool is_test, struct agent_action *action)
+/* All stages up to this one, from where it was. */
+static uint32_t go_to(struct stages *stages, enum stage_kind kind, uint64_t current, uint64_t total,
+	struct agent_action list[STAGES_TOLD_MAX])
+{
+	uint32_t count = 0;
+	if (stages->kind != kind)
+		*stages = (struct stages){.kind = kind};
+	stages->total = total;
+	while (stages->current < current && count < STAGES_TOLD_MAX - 1) {
+		stages->current++;
+		fill(stages, STAGE_IN_PROGRESS, &list[count++]);
+	}
+	return count;
+}
+
+uint32_t stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
+	bool is_test, struct agent_action list[STAGES_TOLD_MAX])
 {
 	if (is_test)
-		return tests_moved(stages, progressed, action);
+		return tests_moved(stages, progressed, list);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!text_is(progressed->stage, known[i].name))
-			continue;
-		bool is_new = stages->kind != known[i].kind || stages->current < known[i].current;
-		stages->kind = known[i].kind;
-		stages->current = known[i].current;
-		stages->total = known[i].total;
-		fill(stages, STAGE_IN_PROGRESS, action);
-		return is_new;
+		if (text_is(progressed->stage, known[i].name))
+			return go_to(stages, known[i].kind, known[i].current, known[i].total, list);
 	}
-	return false;
+	return 0;
 }
 
 /* `7/8 pass, 1 fail`: only the end says how the last test went. */
@@ -107,17 +116,20 @@ static void count_passed(struct stages *stages, struct text summary)
 	stages->passed = passed;
 }
 
-bool stages_ended(struct stages *stages, bool is_test, bool is_good, struct text summary,
-	struct agent_action *action)
+uint32_t stages_ended(struct stages *stages, bool is_test, bool is_good, struct text summary,
+	struct agent_action list[STAGES_TOLD_MAX])
 {
 	enum stage_status status = is_good ? STAGE_COMPLETE : STAGE_ERROR;
+	uint32_t count = 0;
 	if (is_test) {
 		count_passed(stages, summary);
-		fill_tests(stages, status, summary, action);
-		return true;
+		fill_tests(stages, status, summary, list);
+		return 1;
 	}
 	if (stages->kind == STAGE_NONE)
-		return false;
-	fill(stages, status, action);
-	return true;
+		return 0;
+	if (is_good)
+		count = go_to(stages, stages->kind, stages->total, stages->total, list);
+	fill(stages, status, &list[count]);
+	return count + 1;
 }

@@ -8,6 +8,8 @@
 #include "worker/core/action.h"
 #include "worker/core/event.h"
 
+#define STAGES_TOLD_MAX 5
+
 struct stages {
 	enum stage_kind kind; /* of the last stage that was told */
 	uint64_t current, total;
@@ -17,9 +19,10 @@ struct stages {
 };
 
 void stages_init(struct stages *stages);
-/* The record says something new. True: *action is to be told. */
-bool stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
-	bool is_test, struct agent_action *action);
-/* The command ended. True: *action is to be told. */
-bool stages_ended(struct stages *stages, bool is_test, bool is_good, struct text summary,
-	struct agent_action *action);
+/* The record says something new. How many of list are to be told: a stage that was over before
+ * anybody looked is told like the others. */
+uint32_t stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
+	bool is_test, struct agent_action list[STAGES_TOLD_MAX]);
+/* The command ended: the same. */
+uint32_t stages_ended(struct stages *stages, bool is_test, bool is_good, struct text summary,
+	struct agent_action list[STAGES_TOLD_MAX]);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* What a new worker learns of the past. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+
+#include "tests/unit/rules_world.h"
+
+static struct world world;
+
+static void found(uint32_t number, const char *command, enum outcome outcome, const char *summary)
+{
+	char name[32];
+	struct record record = {.state = RECORD_FINISHED,
+		.told = RECORD_IS_DELIVERED,
+		.sequence = number,
+		.origin = ORIGIN_DASHBOARD,
+		.outcome = outcome,
+		.ended_wall_ms = 1000 + number};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	snprintf(name, sizeof(name), "run-%02u", number);
+	snprintf(record.command, sizeof(record.command), "%s", command);
+	snprintf(record.summary, sizeof(record.summary), "%s", summary);
+	event.found.name = text_of(name);
+	event.found.record = &record;
+	world_step(&world, event);
+}
+
+static const struct message *told(uint32_t number)
+{
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		const struct rules_action *action = &world.actions.list[i];
+		if (action->type == ACTION_SEND && action->send.type == MESSAGE_HISTORY &&
+			number-- == 0)
+			return &action->send;
+	}
+	return NULL;
+}
+
+Test(history, a_new_worker_is_told_the_newest_end_of_each_command_oldest_first)
+{
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	found(3, "switch", OUTCOME_EXITED, "old");
+	found(5, "test", OUTCOME_EXITED, "3/3 pass");
+	found(7, "switch", OUTCOME_TIMED_OUT, "new");
+	found(8, "test", OUTCOME_REFUSED, "");
+	world_ready(&world);
+	const struct message *first = told(0), *second = told(1);
+	cr_assert(first && second);
+	cr_expect(text_is(first->history.command, "test"));
+	cr_expect(text_is(first->history.summary, "3/3 pass"));
+	cr_expect(eq(i64, first->history.wall_ms, 1005));
+	cr_expect(text_is(second->history.summary, "new"));
+	cr_expect(eq(u64, second->history.outcome, OUTCOME_TIMED_OUT));
+	cr_expect(told(2) == NULL);
+}
+
+Test(history, more_commands_than_places_drop_the_oldest)
+{
+	char command[32];
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	for (uint32_t i = 1; i <= RULES_HISTORY_MAX + 3; i++) {
+		snprintf(command, sizeof(command), "own-%u", i);
+		found(i, command, OUTCOME_EXITED, "");
+	}
+	world_ready(&world);
+	cr_expect(text_is(told(0)->history.command, "own-4"));
+	cr_expect(told(RULES_HISTORY_MAX) == NULL);
+}
