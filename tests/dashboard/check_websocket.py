@@ -301,6 +301,29 @@ def faults(board):
            board.code("POST", "/api/faults", [{"match": "any", "kind": "html"}, {"kind": "no_pong"}]), 422)
 
 
+def plain_output(board):
+    """The short way that output takes where nobody logs it, and what does not go that way."""
+    agent = Agent(board, "Flood")
+    agent.told("test")
+    for line in ("plain", "with \" and \\ and \t", "ä € 😀", ""):
+        agent.send_text(json.dumps({"type": "output", "payload": output("test", line)}, separators=(",", ":")))
+    agent.send_text('{"type":"output","payload":{"is_error":true,"stream":"stderr","line":"red","command":"test"}}')
+    for wrong in ('{"type":"output","payload":{"line":"x","stream":"stdout","command":"test"}}',
+                  '{"type":"output","payload":{"line":"x","stream":"odd","command":"test","is_error":false}}',
+                  '{"type":"output","payload":{"line":"x","stream":"stdout","command":"test","is_error":false}},'):
+        agent.send_text(wrong)
+    row = agent.row()
+    expect("the lines", row["output"], "plain\nwith \" and \\ and \t\nä € 😀\n\nred\nx\nx\n")
+    expect("their kinds", (row["lines"], row["lines_stderr"], row["lines_red"]), (7, 1, 1))
+    expect("what is wrong with them", agent.host()["violations"],
+           ["output: no is_error", "output: stream is illegal: odd", "a frame that is no JSON"])
+    expect("all are counted", agent.host()["counts"]["output"], 7)
+    agent.send("status", **status("test", 1))
+    agent.send_text('{"type":"output","payload":{"line":"x","stream":"stdout","command":"test","is_error":false}}')
+    expect("after the status", agent.row()["lines_late"], 1)
+    agent.close()
+
+
 def silence(board):
     agent = Agent(board, "Silent")
     expect("pinged", agent.frame(), (PING, b""))
@@ -321,11 +344,12 @@ def main():
         frames = [line for line in lines if line["path"] == "/ws/complete/status"]
         expect("the log has the frames", (frames[0]["method"], frames[0]["body"]["exit_code"]), ("IN", 3))
         expect("and no token", SHARED in board.log.read_text(), False)
-        board = Dashboard(folder, "--ping-ms", "200", "--idle-ms", "400")
-        try:
-            silence(board)
-        finally:
-            expect("a clean end", board.stop(), 0)
+        for part, options in ((plain_output, ["--no-output-log"]), (silence, ["--ping-ms", "200", "--idle-ms", "400"])):
+            board = Dashboard(folder, *options)
+            try:
+                part(board)
+            finally:
+                expect("a clean end", board.stop(), 0)
     return finish()
 
 

@@ -146,16 +146,16 @@ void row_close(struct row *row, const char *status, const char *comment, struct 
 	copy_text(row->comment, sizeof(row->comment), comment);
 }
 
-void row_add_line(struct row *row, const char *line)
+void row_add_line(struct row *row, struct text line)
 {
-	size_t size = strlen(line);
+	uint32_t size = line.size;
 
 	if (!row->output) {
 		row->output = calloc(1, 2 * HOST_TAIL_BYTES + 2);
 		check(row->output != NULL);
 	}
 	if (size > HOST_TAIL_BYTES) {
-		line += size - HOST_TAIL_BYTES;
+		line.data += size - HOST_TAIL_BYTES;
 		size = HOST_TAIL_BYTES;
 	}
 	if (row->output_size + size + 1 > 2 * HOST_TAIL_BYTES) {
@@ -167,7 +167,7 @@ void row_add_line(struct row *row, const char *line)
 	}
 	if (row->output_size + size + 1 > 2 * HOST_TAIL_BYTES)
 		row->output_size = 0;
-	memcpy(row->output + row->output_size, line, size);
+	memcpy(row->output + row->output_size, line.data, size);
 	row->output_size += (uint32_t)size;
 	row->output[row->output_size++] = '\n';
 	row->output[row->output_size] = '\0';

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/limits.h"
 #include "proto/base/time.h"
 #include "tests/dashboard/session.h"
@@ -120,7 +121,7 @@ struct row *host_newest_open_row(struct host *host);
 struct row *host_row_numbered(struct host *host, uint32_t number);
 void row_close(struct row *row, const char *status, const char *comment, struct wall wall);
 /* Adds a line to the output, of which the last HOST_TAIL_BYTES stay. */
-void row_add_line(struct row *row, const char *line);
+void row_add_line(struct row *row, struct text line);
 
 /* Queues a command, over whatever waits, and opens its row, whose number is returned. */
 uint32_t host_queue(struct host *host, const char *command, struct wall wall);

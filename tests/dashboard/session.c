@@ -9,6 +9,7 @@
 #include "proto/base/check.h"
 #include "tests/dashboard/frame_check.h"
 #include "tests/dashboard/host.h"
+#include "tests/dashboard/output_frame.h"
 
 static const char *const frame_names[] = {
 #define X(NAME, word) [SESSION_##NAME] = word,
@@ -181,30 +182,49 @@ static void on_heartbeat(struct host *host, const struct session_message *messag
 	}
 }
 
-static void on_output(struct host *host, const struct session_message *message)
+void session_output(
+	struct host *host, const struct output_frame *frame, const struct session_message *message)
 {
-	const char *line = json_string_value(json_object_get(message->payload, "line"));
-	const char *command = json_string_value(json_object_get(message->payload, "command"));
-	const char *stream = json_string_value(json_object_get(message->payload, "stream"));
-	struct row *row = command ? host_row_of(host, command) : NULL;
-	if (!command)
-		return; /* frame_check has said so */
+	struct session *session = &host->session;
+	char command[COMMAND_BYTES_MAX + 1];
+	text_copy(frame->command, command, sizeof(command));
+	struct row *row = host_row_of(host, command);
+	session->counts[SESSION_OUTPUT]++;
+	host->last_seen = message->now;
+	host->last_seen_wall = message->wall;
 	if (!row) {
-		session_violation(
-			&host->session, "output of %.64s, which was never asked for", command);
+		session_violation(session, "output of %s, which was never asked for", command);
 		return;
 	}
 	if (row->told_by != 0) {
 		if (row->lines_late == 0)
-			session_violation(
-				&host->session, "output after the status of %.64s", command);
+			session_violation(session, "output after the status of %s", command);
 		row->lines_late++;
 		return;
 	}
 	row->lines++;
-	row->lines_stderr += stream && strcmp(stream, "stderr") == 0;
-	row->lines_red += json_is_true(json_object_get(message->payload, "is_error"));
-	row_add_line(row, line ? line : "");
+	row->lines_stderr += text_is(frame->stream, "stderr");
+	row->lines_red += frame->is_error;
+	row_add_line(row, frame->line);
+}
+
+static struct text text_in(const json_t *payload, const char *name)
+{
+	const char *value = json_string_value(json_object_get(payload, name));
+	return value ? text_of(value) : TEXT_NONE;
+}
+
+static void on_output(struct host *host, const struct session_message *message)
+{
+	const json_t *payload = message->payload;
+	if (!json_is_string(json_object_get(payload, "command")))
+		return;                         /* frame_check has said so */
+	host->session.counts[SESSION_OUTPUT]--; /* it is counted there */
+	session_output(host,
+		&(struct output_frame){text_in(payload, "line"), text_in(payload, "stream"),
+			text_in(payload, "command"),
+			json_is_true(json_object_get(payload, "is_error"))},
+		message);
 }
 
 /* A status for a command that is complete, or that nobody asked for. */

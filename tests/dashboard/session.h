@@ -50,6 +50,7 @@ struct session {
 };
 
 struct host;
+struct output_frame;
 
 /* One frame as it came: all but the host's state. */
 struct session_message {
@@ -69,6 +70,9 @@ enum session_frame session_frame_find(const char *type);
  * one that speaks for the host. */
 void session_receive(
 	struct host *host, enum session_frame frame, const struct session_message *message);
+/* The same for one line of output; the message's payload is not looked at. */
+void session_output(
+	struct host *host, const struct output_frame *frame, const struct session_message *message);
 /* That connection has ended. */
 void session_gone(struct host *host, uint64_t connection, struct mono now);
 /* A command goes out: opens its row and tracks it. A kill while one is tracked opens none. */

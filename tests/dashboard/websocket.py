@@ -63,8 +63,11 @@ class WebSocket:
             self.stream.sendall(self.waiting)
             self.waiting = b""
 
+    def send_text(self, text):
+        self.send_frame(TEXT, text.encode())
+
     def send(self, kind, **payload):
-        self.send_frame(TEXT, json.dumps({"type": kind, "payload": payload}).encode())
+        self.send_text(json.dumps({"type": kind, "payload": payload}))
 
     def send_both(self, *messages):
         """All in one piece, so that the other side reads them at once."""
