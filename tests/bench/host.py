@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """A dashboard and an agent in a folder of their own, and how their use of the machine is read."""
+import itertools
 import json
 import os
 import pathlib
@@ -69,9 +70,14 @@ class Marks:
         self.thread.start()
 
     def read(self):
-        while True:
+        while "close" not in self.times:
             for word in os.read(self.fd, 4096).decode().split():
                 self.times.setdefault(word, []).append(time.monotonic() * 1000)
+        os.close(self.fd)
+
+    def close(self):
+        os.write(self.fd, b"close\n")
+        self.thread.join()
 
 
 class Front:
@@ -143,6 +149,13 @@ proxy_set_header Connection $connection_upgrade;
 
 class Host:
     """scheme: http, https, ws or wss; root: where the state lies."""
+    living = []
+    numbers = itertools.count(1)
+
+    @classmethod
+    def close_all(cls):
+        while cls.living:
+            cls.living[-1].close()
 
     def __init__(self, build, interval, scheme="http", root="/dev/shm", **environment):
         self.build = build
@@ -150,11 +163,12 @@ class Host:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nixfleet-bench-", dir=root if root.is_dir() else None))
         for name in ("bin", "repo", "ops"):
             (self.folder / name).mkdir()
-        self.name = f"bench{os.getpid()}"
+        self.name = f"bench{os.getpid()}-{next(self.numbers)}"
         self.log = self.folder / "requests"
         self.read_to = 0
         self.rows = []
         self.agent = self.front = None
+        self.living.append(self)
         self.marks = Marks(self.folder / "marks")
         port_file = self.folder / "port"
         self.dashboard = subprocess.Popen(
@@ -233,10 +247,12 @@ class Host:
         self.agent = None
 
     def close(self):
+        self.living.remove(self)
         if self.agent:
             self.stop()
         if self.front:
             self.front.close()
+        self.marks.close()
         self.dashboard.terminate()
         self.dashboard.wait(5)
         shutil.rmtree(self.folder, ignore_errors=True)

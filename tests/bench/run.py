@@ -51,10 +51,8 @@ def start_to_request(host, kind):
 
 
 def idle_over(build, scheme, worker_budget, note):
-    kind = "upgrade" if scheme.startswith("ws") else "register"
-    kind = "register" if scheme.startswith("ws") else kind
     host = Host(build, 60, scheme)
-    row(f"start of the process to first request, {scheme}", start_to_request(host, kind), "ms", 40)
+    row(f"start of the process to first register, {scheme}", start_to_request(host, "register"), "ms", 40)
     host.start()
     status = host.ready()
     agent, worker = status["pid"], status["worker_pid"]
@@ -72,6 +70,7 @@ def idle(build):
     heading("Idle")
     idle_over(build, "http", 2048, "")
     idle_over(build, "https", 2048, "with a hashed CA folder")
+    idle_over(build, "wss", 2048, "with a hashed CA folder")
 
 
 # --- Heartbeats ---
@@ -100,6 +99,8 @@ def heartbeats(build):
     heading("Heartbeats")
     heartbeats_over(build, "http", 1.5)
     heartbeats_over(build, "https", 3.0)
+    heartbeats_over(build, "ws", 0.3)
+    heartbeats_over(build, "wss", 0.3)
 
 
 # --- Commands ---
@@ -116,10 +117,11 @@ def own_start(host):
     return median(took)
 
 
-def latency_over(build, root, budget):
+def latency_over(build, scheme, root, budgets):
     """Handed out to running, and ended to reported: medians of 20."""
-    host = Host(build, 0.2, root=root)
-    host.stub(f"echo began > {host.marks.path}; echo ended > {host.marks.path}\n")
+    is_socket = scheme.startswith("ws")
+    host = Host(build, 1 if is_socket else 0.2, scheme, root)
+    host.stub(f"echo began > {host.marks.path}; echo ended > {host.marks.path}; exit 3\n")
     stub = own_start(host)
     host.start()
     host.ready()
@@ -127,14 +129,15 @@ def latency_over(build, root, budget):
     for number in range(20):
         host.command("switch")
         until(lambda: len(host.requests("status")) > number)
-        handed = [entry for entry in host.requests("register") if entry["command"]][-1]
+        handed = ([entry for entry in host.requests("command") if entry["method"] == "OUT"] if is_socket else
+                  [entry for entry in host.requests("register") if entry["command"]])[-1]
         begin.append(host.marks.times["began"][number] - stub - handed["ms"])
         end.append(host.requests("status")[number]["ms"] - host.marks.times["ended"][number])
     host.close()
-    where = "tmpfs" if budget else "disk"
-    row(f"command in the answer to its process runs, {where}", median(begin), "ms", budget,
+    where = f"{scheme}, {'tmpfs' if budgets[0] else 'disk'}"
+    row(f"command handed out to its process runs, {where}", median(begin), "ms", budgets[0],
         f"without the {stub:.2f} ms that the process itself needs")
-    row(f"its end to status at the dashboard, {where}", median(end), "ms", budget)
+    row(f"its end to status at the dashboard, {where}", median(end), "ms", budgets[1])
 
 
 def sync_cost(folder):
@@ -158,37 +161,43 @@ def sync_cost(folder):
 
 def latency(build):
     heading("From command to process, from end to status")
-    latency_over(build, "/dev/shm", 5)
-    latency_over(build, build, None)
+    latency_over(build, "http", "/dev/shm", (5, 5))
+    latency_over(build, "http", build, (None, None))
+    latency_over(build, "ws", "/dev/shm", (5, 3))
     row("a file of 16 KiB and its folder synced, tmpfs", sync_cost("/dev/shm"), "ms")
     row("a file of 16 KiB and its folder synced, disk", sync_cost(build), "ms")
 
 
-def runner_times(build, program):
-    """From the start of that program, as the runner, to its end, for a command that runs /bin/true: median of 20."""
-    host = Host(build, 60)
-    shutil.copy("/bin/true", host.folder / "ops/noop")
+def runner_times(host, build):
+    """From the start of the runner's process to its end, for a command that runs /bin/true; and the same for a program
+    in its place that does nothing. Medians of 20."""
     libexec = host.folder / "libexec"
     libexec.mkdir()
     (libexec / "nixfleet-worker").symlink_to(build / "worker/nixfleet-worker")
     host.environment["NIXFLEET_LIBEXEC"] = str(libexec)
-    host.stub(f"echo began > {host.marks.path}; {program}; echo ended > {host.marks.path}\n", "libexec/nixfleet-runner")
+    marks, text = host.marks, "echo began > {0}; {1}; echo ended > {0}\n"
+    host.stub(text.format(marks.path, "/bin/true"), "nothing")
+    host.stub(text.format(marks.path, build / "supervisor/runner/nixfleet-runner"), "libexec/nixfleet-runner")
+    shutil.copy("/bin/true", host.folder / "ops/noop")
+    for _ in range(20):
+        subprocess.run([host.folder / "nothing"], check=True)
+    until(lambda: len(marks.times.get("ended", [])) == 20)
+    nothing = median([end - begin for begin, end in zip(marks.times["began"], marks.times["ended"])])
+    marks.times.clear()
     host.start()
     host.ready()
-    took = []
     for number in range(20):
         host.nfctl("run", "noop")
-        until(lambda: len(host.marks.times.get("ended", [])) > number)
+        until(lambda: len(marks.times.get("ended", [])) > number)
         until(lambda: host.status().get("why") != "a command runs")
-        took.append(host.marks.times["ended"][number] - host.marks.times["began"][number])
-    host.close()
-    return median(took)
+    return median([end - begin for begin, end in zip(marks.times["began"], marks.times["ended"])]), nothing
 
 
 def runner(build):
     heading("Runner")
-    took = runner_times(build, build / "supervisor/runner/nixfleet-runner")
-    nothing = runner_times(build, "/bin/true")
+    host = Host(build, 60)
+    took, nothing = runner_times(host, build)
+    host.close()
     row("added to a command that runs /bin/true", took - nothing, "ms", 5, f"{took:.2f} ms, {nothing:.2f} ms without")
     host = Host(build, 60)
     host.stub(f"echo began > {host.marks.path}; exec sleep 1000\n", "ops/sleeper")
@@ -196,9 +205,7 @@ def runner(build):
     host.ready()
     host.nfctl("run", "sleeper")
     until(lambda: host.marks.times.get("began"))
-    pid = int(subprocess.run(["pgrep", "-P", str(host.agent.pid), "-f", "nixfleet-runner"], capture_output=True,
-                             text=True, check=True).stdout.split()[0])
-    row("runner of a running command, private dirty", smaps(pid, "Private_Dirty"), "KiB", 300)
+    row("runner of a running command, private dirty", smaps(runner_of(host), "Private_Dirty"), "KiB", 300)
     host.nfctl("cancel")
     until(lambda: host.status().get("why") != "a command runs")
     host.close()
@@ -225,6 +232,93 @@ def flood(build):
         f"{median(through):.2f} s, {median(plain):.2f} s")
     row("  worker's memory grew by", smaps(status["worker_pid"], "Private_Dirty") - before, "KiB", 256)
     host.close()
+
+
+def runner_of(host):
+    """The pid of the runner that lives, or None."""
+    done = subprocess.run(["pgrep", "-P", str(host.agent.pid), "-f", "nixfleet-runner"], capture_output=True, text=True,
+                          check=False)
+    return int(done.stdout.split()[0]) if done.stdout else None
+
+
+def line_latency(build):
+    """A line is written until its frame is at the dashboard: the stub echoes what it is told."""
+    host = Host(build, 5, "ws")
+    os.mkfifo(host.folder / "told")
+    told = os.open(host.folder / "told", os.O_RDWR | os.O_CLOEXEC)
+    host.stub(f"echo began > {host.marks.path}; while read -r word < {host.folder}/told; do echo $word; "
+              "[ $word = end ] && exit 0; done\n")
+    host.start()
+    host.ready()
+    host.command("switch")
+    until(lambda: host.marks.times.get("began"))
+    took = []
+    for number in range(40):
+        time.sleep(0.03 + 0.005 * (number % 20))
+        started = time.monotonic() * 1000
+        os.write(told, f"word{number}\n".encode())
+        frame = until(lambda: host.requests("output")[number:])[0]
+        took.append(frame["ms"] - started)
+    os.write(told, b"end\n")
+    until(lambda: host.requests("status"))
+    row("line written to its frame, ws", median(took), "ms", 20, f"slowest of 40: {max(took):.1f} ms")
+    host.close()
+
+
+def flood_over_websocket(build):
+    host = Host(build, 5, "ws", quiet=True)
+    host.stub(f"echo began > {host.marks.path}; yes {LINE} | head -n {LINES}\n")
+    host.start()
+    status = host.ready()
+    pids = status["pid"], status["worker_pid"]
+    before, cpu, of_runner, most = smaps(pids[1], "Private_Dirty"), cpu_ms(*pids), 0, 0
+    host.command("switch")
+    until(lambda: host.marks.times.get("began"))
+    end = time.monotonic() + 120
+    while not host.requests("status") and time.monotonic() < end:
+        pid = runner_of(host)
+        try:
+            of_runner = cpu_ms(pid) if pid else of_runner
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        most = max(most, smaps(pids[1], "Private_Dirty"))
+        time.sleep(0.02)
+    took = (until(lambda: host.requests("status"))[0]["ms"] - host.marks.times["began"][0]) / 1000
+    lines = host.seen()["log"][-1]["lines"]
+    if lines != LINES:
+        raise SystemExit(f"bench: {lines} of {LINES} lines have come")
+    row("1,000,000 lines until frames and status are there, ws", took, "s", 2.0, f"{LINES / took:,.0f} lines/s")
+    row("  CPU of the agent for it", (cpu_ms(*pids) - cpu + of_runner) / 1000, "s", 2.0)
+    row("  worker's memory grew by at most", most - before, "KiB", 256)
+    host.close()
+
+
+def kill_in_flood(build):
+    took = []
+    host = Host(build, 5, "ws", quiet=True)
+    host.stub(f"echo began > {host.marks.path}; exec yes {LINE}\n")
+    host.start()
+    host.ready()
+    for number in range(3):
+        host.command("switch")
+        until(lambda: len(host.marks.times.get("began", [])) > number)
+        time.sleep(1)
+        host.call("POST", f"/api/hosts/{host.name}/command", {"command": "kill", "kill_command": "SIGTERM"})
+        asked = [entry for entry in host.requests("kill_command") if entry["method"] == "OUT"][-1]["ms"]
+        told = until(lambda: host.requests("status")[number:])[0]["ms"]
+        left = subprocess.run(["pgrep", "-f", f"^yes {LINE}"], capture_output=True, check=False)
+        if left.returncode == 0:
+            raise SystemExit("bench: the status came before the tree was gone")
+        took.append(told - asked)
+    row("kill_command in a flood to tree gone and status, ws", median(took), "ms", 100)
+    host.close()
+
+
+def websocket(build):
+    heading("Output over WebSocket")
+    line_latency(build)
+    flood_over_websocket(build)
+    kill_in_flood(build)
 
 
 # --- Ending and coming back ---
@@ -285,7 +379,7 @@ def comebacks(build):
     host.close()
 
 
-PARTS = {part.__name__: part for part in (idle, heartbeats, latency, runner, flood, stops, comebacks)}
+PARTS = {part.__name__: part for part in (idle, heartbeats, latency, runner, flood, websocket, stops, comebacks)}
 
 
 def main(words):
@@ -298,8 +392,11 @@ def main(words):
         return 0 if words == ["--help"] else 64
     build = pathlib.Path(words[0]).resolve()
     print(f"measured on {socket.gethostname()} with {os.cpu_count()} cores; medians where a row repeats")
-    for name in chosen or PARTS:
-        PARTS[name](build)
+    try:
+        for name in chosen or PARTS:
+            PARTS[name](build)
+    finally:
+        Host.close_all()
     print(f"\n{missed} missed")
     return 1 if missed else 0
 
