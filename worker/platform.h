@@ -16,13 +16,13 @@ uint32_t platform_threads(void);
 int platform_program_path(char *path, size_t size);
 int64_t platform_modified_ns(const struct stat *stat);
 
-/* A file that another process writes to. */
+/* A file that another process writes to. {-1, -1} before the first platform_watch_open. */
 struct platform_watch {
-	int fd;   /* readable when the file changed; -1: none */
-	int file; /* what the kernel needs open besides, or -1 */
+	int fd;   /* readable when the file changed; it may outlive platform_watch_close */
+	int file; /* what stands for the file in the kernel, or -1 */
 };
 
-/* 0, or -1 with errno and nothing to close. */
+/* One file at a time. 0, or -1 with errno and nothing to close. */
 int platform_watch_open(struct platform_watch *watch, const char *path);
 /* Takes what it said. */
 void platform_watch_drain(struct platform_watch *watch);

@@ -48,12 +48,14 @@ int64_t platform_modified_ns(const struct stat *stat)
 
 int platform_watch_open(struct platform_watch *watch, const char *path)
 {
-	own_fd fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	*watch = (struct platform_watch){-1, -1};
-	if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY) < 0)
+	if (watch->fd < 0)
+		watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	else
+		platform_watch_drain(watch); /* what it says of the file before */
+	if (watch->fd < 0)
 		return -1;
-	watch->fd = steal_fd(&fd);
-	return 0;
+	watch->file = inotify_add_watch(watch->fd, path, IN_MODIFY);
+	return watch->file < 0 ? -1 : 0;
 }
 
 void platform_watch_drain(struct platform_watch *watch)
@@ -65,6 +67,8 @@ void platform_watch_drain(struct platform_watch *watch)
 
 void platform_watch_close(struct platform_watch *watch)
 {
-	fd_drop(&watch->fd);
-	fd_drop(&watch->file);
+	/* Closing the instance takes the kernel ten milliseconds, in which nothing else is done. */
+	if (watch->file >= 0)
+		inotify_rm_watch(watch->fd, watch->file);
+	watch->file = -1;
 }
