@@ -128,6 +128,8 @@ static void log_link(struct shell *shell)
 	if (link == shell->link || link == LINK_CONNECTING)
 		return;
 	shell->link = link;
+	/* People who look at the status must not wait for the next ping to see it. */
+	shell_pong(shell);
 	shell_detail(&shell->agent, shell->now, detail);
 	if (link == LINK_UP)
 		log_info("link %s: %s", link_name(link), detail);

@@ -41,6 +41,7 @@ struct shell {
 	struct event *writable;
 	struct event *timer;
 	struct mono timer_due;
+	uint64_t ping; /* the last one of the supervisor's */
 	struct channel channel;
 	bool channel_is_ready;
 	struct inbox inbox;
@@ -72,6 +73,8 @@ int shell_run(struct shell *shell);
 
 /* Reads what the supervisor said. */
 void shell_listen(struct shell *shell);
+/* Tells the supervisor how the link is: its ping is answered, or the link changed since. */
+void shell_pong(struct shell *shell);
 /* Queues a message and sends what goes. Never called without room: shell_has_room() is asked before
  * a turn begins. */
 void shell_say(struct shell *shell, const struct message *message);

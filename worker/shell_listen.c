@@ -58,7 +58,7 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 	shell_say(shell, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
 }
 
-static void on_ping(struct shell *shell, uint64_t sequence)
+void shell_pong(struct shell *shell)
 {
 	char detail[REASON_BYTES_MAX + 1];
 	const struct contact *contact = &shell->agent.contact;
@@ -67,7 +67,7 @@ static void on_ping(struct shell *shell, uint64_t sequence)
 				      : mono_ms_since(shell->now, contact->good);
 	shell_detail(&shell->agent, shell->now, detail);
 	shell_say(shell, &(struct message){.type = MESSAGE_PONG,
-				 .pong = {.sequence = sequence,
+				 .pong = {.sequence = shell->ping,
 					 .link = agent_link(&shell->agent),
 					 .contact_ms = contact_ms,
 					 .events = shell->agent.steps,
@@ -106,7 +106,10 @@ static void on_ended(struct shell *shell, const struct message_ended *ended)
 static void on_message(struct shell *shell, const struct message *message)
 {
 	switch (message->type) {
-	case MESSAGE_PING: on_ping(shell, message->ping.sequence); return;
+	case MESSAGE_PING:
+		shell->ping = message->ping.sequence;
+		shell_pong(shell);
+		return;
 	case MESSAGE_PROBED: on_probed(shell, &message->probed); return;
 	case MESSAGE_ENDED: on_ended(shell, &message->ended); return;
 	case MESSAGE_OPEN: ADD(EVENT_OPEN, .open = {message->open.waited_ms}); return;

@@ -203,7 +203,7 @@ static void handle_session(struct agent *agent, struct mono now, const struct ag
 	else if (event->type == EVENT_TOLD)
 		delivery_told(agent, now, event->told.command, actions);
 	else if (event->type == EVENT_KILL)
-		delivery_kill(agent, now, event->kill.hard, actions);
+		delivery_kill(agent, event->kill.hard, actions);
 	else if (event->type == EVENT_PONG)
 		session_pong(agent, now, &event->pong, actions);
 	else if (event->type == EVENT_PINGED)
@@ -222,7 +222,10 @@ static void handle(struct agent *agent, struct mono now, const struct agent_even
 	case EVENT_LOOKED: on_looked(agent, now, &event->looked, actions); break;
 	case EVENT_PROBED: on_probed(agent, now, &event->probed, actions); break;
 	case EVENT_ANSWER: request_answered(agent, now, &event->answer, actions); break;
-	case EVENT_ACCEPTED: handover_accepted(&agent->handover, event->accepted.id); break;
+	case EVENT_ACCEPTED:
+		handover_accepted(&agent->handover, event->accepted.id);
+		delivery_accepted(agent, &event->accepted);
+		break;
 	case EVENT_STARTED: on_started(agent, now, &event->started, actions); break;
 	case EVENT_PROGRESSED: on_progressed(agent, &event->progressed, actions); break;
 	case EVENT_ENDED: on_ended(agent, now, &event->ended, actions); break;

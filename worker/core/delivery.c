@@ -28,6 +28,19 @@ static bool is_busy_refusal(const struct debt *debt)
 
 /* ---- the command that runs ---- */
 
+static void forget_awaited(struct going *going, struct text run)
+{
+	if (text_is(run, going->awaited))
+		going->awaited[0] = '\0';
+}
+
+void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted)
+{
+	/* The first is the one that starts; those behind it wait or are refused. */
+	if (!agent->going.awaited[0])
+		text_copy(accepted->run, agent->going.awaited, sizeof(agent->going.awaited));
+}
+
 void delivery_started(struct agent *agent, struct mono now,
 	const struct agent_event_started *started, struct actions *actions)
 {
@@ -112,6 +125,7 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		.summary = ended->summary,
 		.wall_ms = ended->wall_ms};
 	bool was_going = is_going(agent, ended->run);
+	forget_awaited(&agent->going, ended->run);
 	/* What was refused while another ran says nothing about the host. */
 	if (was_going || ended->outcome != OUTCOME_REFUSED)
 		compartments_ended(&agent->compartments, &result);
@@ -146,25 +160,31 @@ static void report_plain(struct agent *agent, struct text command, uint64_t outc
 		.commit = text_of(agent->sight.commit.value)};
 }
 
-void delivery_kill(struct agent *agent, struct mono now, bool is_hard, struct actions *actions)
+/* False: there is nothing to end. */
+static bool cancel(struct agent *agent, bool is_hard, struct actions *actions)
 {
-	if (!agent->going.run[0] && handover_is_empty(&agent->handover)) {
-		report_plain(
-			agent, text_of("stop"), OUTCOME_CANCELLED, "nothing is running", actions);
-		agent->session.is_beaten = false;
-		session_hasten(agent, now);
-		return;
-	}
+	if (!agent->going.run[0] && !agent->going.awaited[0] && handover_is_empty(&agent->handover))
+		return false;
 	/* Asked once more: whoever presses the button twice is not served by politeness. */
 	action_add(actions, ACTION_CANCEL)->cancel.hard = is_hard || agent->going.is_cancelled;
 	agent->going.is_cancelled = true;
+	return true;
+}
+
+void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions)
+{
+	cancel(agent, is_hard, actions); /* where nothing runs, nobody waits for an answer */
 }
 
 void delivery_told(
 	struct agent *agent, struct mono now, struct text command, struct actions *actions)
 {
 	if (text_is(command, "stop") || text_is(command, "kill")) {
-		delivery_kill(agent, now, false, actions);
+		if (cancel(agent, false, actions))
+			return;
+		report_plain(agent, command, OUTCOME_EXITED, "nothing is running", actions);
+		agent->session.is_beaten = false;
+		session_hasten(agent, now);
 		return;
 	}
 	if (handover_is_full(&agent->handover)) {
@@ -302,6 +322,12 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
 	debt->barrier = session_barrier(agent, now);
 }
 
+/* Who is refused because of a command that is just starting is told when its name is known. */
+static bool waits_for_name(const struct agent *agent, const struct debt *debt)
+{
+	return is_busy_refusal(debt) && !agent->going.run[0] && agent->going.awaited[0];
+}
+
 static bool is_ready(struct debt *debt, struct mono now)
 {
 	if (!debt->is_streamed && debt->stream_due.ns != 0 && mono_reached(now, debt->stream_due))
@@ -388,7 +414,8 @@ void delivery_next(struct agent *agent, struct mono now, struct actions *actions
 	if (!agent->session.is_beaten)
 		return;
 	uint32_t next = next_debt(agent);
-	if (next != DEBT_NONE && is_ready(&agent->debts.list[next], now) &&
+	if (next != DEBT_NONE && !waits_for_name(agent, &agent->debts.list[next]) &&
+		is_ready(&agent->debts.list[next], now) &&
 		mono_reached(now, rate_due(&agent->reports))) {
 		tell(agent, now, &agent->debts.list[next], actions);
 		if (!agent->session.is_beaten)
@@ -408,5 +435,6 @@ struct mono delivery_due(const struct agent *agent)
 		due = debt->stream_due;
 	if (debt->wants_lock && debt->lock_due.ns > due.ns)
 		due = debt->lock_due;
-	return debt->wants_facts ? MONO_NEVER : due; /* looked is on its way */
+	/* What these wait for is an event on its way. */
+	return debt->wants_facts || waits_for_name(agent, debt) ? MONO_NEVER : due;
 }

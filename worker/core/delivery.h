@@ -18,6 +18,7 @@ struct debt;
 struct going {
 	char run[RUN_NAME_BYTES_MAX + 1]; /* empty: none */
 	char command[COMMAND_BYTES_MAX + 1];
+	char awaited[RUN_NAME_BYTES_MAX + 1]; /* accepted, and not said to have started yet */
 	uint64_t pid;
 	uint64_t sent; /* the dashboard has its output up to there */
 	bool is_owed;
@@ -35,6 +36,7 @@ struct feed {
 	struct mono told_due;
 };
 
+void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted);
 void delivery_started(struct agent *agent, struct mono now,
 	const struct agent_event_started *started, struct actions *actions);
 void delivery_progressed(struct agent *agent, const struct agent_event_progressed *progressed,
@@ -44,7 +46,8 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 void delivery_streamed(struct agent *agent, const struct agent_event_streamed *streamed);
 void delivery_told(
 	struct agent *agent, struct mono now, struct text command, struct actions *actions);
-void delivery_kill(struct agent *agent, struct mono now, bool is_hard, struct actions *actions);
+/* kill_command. */
+void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions);
 void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
 	struct actions *actions);
 /* That it was delivered is on the supervisor's disk. */

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* A host under its WebSocket dashboard. Each test ends with the dashboard's own list of what the
+ * agent did against the protocol: it is empty. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/system/world.h"
+
+static struct world world;
+static char text[WORLD_TEXT_BYTES];
+
+static void finish(void)
+{
+	world_close(&world);
+}
+
+TestSuite(websocket, .fini = finish, .timeout = 120);
+
+static void open_world(const char *options)
+{
+	world_open(&world, options);
+	world_set(&world, "NIXFLEET_URL", "ws://127.0.0.1:%d/ws", world.port);
+}
+
+static void start(void)
+{
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+}
+
+static void expect_outcomes(int count, uint64_t ms)
+{
+	bool has = world_until(&world, ms, world_has_outcomes, &count);
+	char *log = world_log(&world);
+	cr_assert(has, "no outcome; the agent's log ends:\n%s",
+		strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
+	free(log);
+}
+
+static void expect(const char *field, const char *needle)
+{
+	world_outcome(&world, field, text);
+	cr_assert(strstr(text, needle) != NULL, "%s is '%s' and lacks '%s'", field, text, needle);
+}
+
+/* A number of the host, `counts.heartbeat` or `registrations`; of no host -1. */
+static int number(const char *path)
+{
+	char name[64];
+	json_t *seen = world_seen(&world);
+	const json_t *at = seen;
+	snprintf(name, sizeof(name), "%s", path);
+	for (char *word = strtok(name, "."); word && at; word = strtok(NULL, "."))
+		at = json_object_get(at, word);
+	int value = seen && at ? (int)json_integer_value(at) : -1;
+	json_decref(seen);
+	return value;
+}
+
+struct reach {
+	const char *path;
+	int least;
+};
+
+static bool has_reached(struct world *unused, void *data)
+{
+	const struct reach *reach = data;
+	(void)unused;
+	return number(reach->path) >= reach->least;
+}
+
+static void reach(const char *path, int least, uint64_t ms)
+{
+	struct reach wanted = {path, least};
+	cr_assert(world_until(&world, ms, has_reached, &wanted), "%s is %d, not %d", path,
+		number(path), least);
+}
+
+static void compartment(const char *name, char status[16])
+{
+	json_t *seen = world_seen(&world);
+	const json_t *all = json_object_get(json_object_get(seen, "heartbeat"), "update_status");
+	const char *value = json_string_value(
+		json_object_get(json_object_get(all, name), "status"));
+	snprintf(status, 16, "%s", value ? value : "");
+	json_decref(seen);
+}
+
+static bool compartment_is(struct world *unused, void *data)
+{
+	char name[16], status[16];
+	const char *equals = strchr(data, '=');
+	(void)unused;
+	snprintf(
+		name, sizeof(name), "%.*s", (int)(equals - (const char *)data), (const char *)data);
+	compartment(name, status);
+	return strcmp(status, equals + 1) == 0;
+}
+
+static bool file_exists(struct world *unused, void *name)
+{
+	char path[WORLD_TEXT_BYTES];
+	(void)unused;
+	snprintf(path, sizeof(path), "%s/%s", world.folder, (const char *)name);
+	return access(path, F_OK) == 0;
+}
+
+static void no_violations(void)
+{
+	json_t *seen = world_seen(&world);
+	char *list = json_dumps(json_object_get(seen, "violations"), 0);
+	cr_assert(eq(str, list, "[]"), "%s", list);
+	free(list);
+	json_decref(seen);
+}
+
+static void switch_stub(const char *body)
+{
+	char script[2048];
+	snprintf(script, sizeof(script), "#!/bin/sh\n%s\n", body);
+	world_stub(&world, "nixos-rebuild", script);
+}
+
+static void force(const char *command)
+{
+	char path[128], body[128];
+	snprintf(path, sizeof(path), "/api/hosts/%s/command", world.host);
+	snprintf(body, sizeof(body), "{\"command\":\"%s\",\"force\":true}", command);
+	cr_assert(world_request(&world, "POST", path, body, NULL) < 300);
+}
+
+static void heal(void)
+{
+	cr_assert(world_request(&world, "DELETE", "/api/faults", NULL, NULL) < 300);
+}
+
+Test(websocket, a_host_registers_once_and_beats)
+{
+	open_world("");
+	start();
+	reach("counts.heartbeat", 5, 5000);
+	cr_assert(eq(int, number("registrations"), 1));
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	no_violations();
+}
+
+Test(websocket, a_good_switch_is_told_and_the_agent_leaves_for_its_next_start)
+{
+	open_world("");
+	switch_stub("echo building the system configuration... >&2\necho \"built $*\"\n"
+		    "echo activating the configuration... >&2");
+	start();
+	world_command(&world, "switch");
+	cr_assert(eq(int, world_agent_wait(&world, 10000), 101));
+	world_agent_start(&world);
+	expect_outcomes(1, 10000);
+	expect("status", "ok");
+	expect("output", "built switch --flake ");
+	reach("registrations", 2, 5000);
+	/* The new instance knows how things stand. */
+	cr_assert(world_until(&world, 5000, compartment_is, "system=ok"));
+	cr_assert(ge(int, number("counts.operation_progress"), 4));
+	no_violations();
+}
+
+Test(websocket, a_failure_says_why_and_its_lines_keep_their_stream)
+{
+	open_world("");
+	switch_stub("echo evaluating\necho 'error: attribute missing' >&2\nexit 3");
+	start();
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	expect("status", "error");
+	expect("message", "error: attribute missing");
+	json_t *seen = world_seen(&world);
+	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
+	cr_expect(eq(int, (int)json_integer_value(json_object_get(row, "exit_code")), 3));
+	cr_expect(eq(int, (int)json_integer_value(json_object_get(row, "lines_stderr")), 1));
+	cr_expect(eq(int, (int)json_integer_value(json_object_get(row, "lines_red")), 1));
+	json_decref(seen);
+	cr_assert(world_until(&world, 5000, compartment_is, "system=error"));
+	no_violations();
+}
+
+Test(websocket, a_pull_moves_the_tree_and_is_not_partial)
+{
+	char command[WORLD_TEXT_BYTES * 2];
+	open_world("");
+	start();
+	snprintf(command, sizeof(command),
+		"exec >>%s/git.log 2>&1; cd %s && git clone -q remote.git other && cd other && "
+		"echo '{}' >> flake.lock && git add -A && git -c user.name=t -c "
+		"user.email=t@example.org commit -q -m second && git push -q",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	world_command(&world, "pull");
+	expect_outcomes(1, 10000);
+	expect("status", "ok");
+	cr_assert(world_until(&world, 3000, compartment_is, "lock=ok"));
+	cr_assert(world_until(&world, 3000, compartment_is, "git=ok"));
+	cr_assert(world_until(&world, 3000, compartment_is, "system=outdated"));
+	no_violations();
+}
+
+Test(websocket, tests_are_told_one_by_one)
+{
+	char path[128];
+	open_world("");
+	for (int i = 1; i <= 3; i++) {
+		snprintf(path, sizeof(path), "repo/hosts/%s/tests/t%d.sh", world.host, i);
+		world_file(&world, path, i == 2 ? "#!/bin/sh\nexit 1\n" : "#!/bin/sh\nsleep 0.3\n",
+			0755);
+	}
+	start();
+	world_command(&world, "test");
+	expect_outcomes(1, 15000);
+	expect("status", "error");
+	expect("message", "1 of 3 tests failed");
+	json_t *seen = world_seen(&world);
+	const json_t *progress = json_object_get(seen, "test_progress");
+	cr_expect(eq(int, (int)json_integer_value(json_object_get(progress, "passed")), 2));
+	bool is_over = json_is_false(json_object_get(progress, "running"));
+	cr_expect(is_over);
+	json_decref(seen);
+	cr_expect(ge(int, number("counts.test_progress"), 3));
+	no_violations();
+}
+
+Test(websocket, without_a_test_script_the_test_fails)
+{
+	open_world("");
+	start();
+	world_command(&world, "test");
+	expect_outcomes(1, 10000);
+	expect("status", "error");
+	expect("message", "no executable test script");
+	no_violations();
+}
+
+Test(websocket, s25_another_command_is_rejected_and_stop_for_none_is_answered)
+{
+	open_world("");
+	switch_stub("echo started >> $HOME/count\nwhile [ ! -e $HOME/go ]; do sleep 0.05; done\n"
+		    "exit 1");
+	start();
+	force("kill");
+	reach("counts.status", 1, 5000);
+	force("switch");
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	force("pull");
+	reach("counts.command_rejected", 1, 5000);
+	world_file(&world, "go", "", 0644);
+	expect_outcomes(2, 10000);
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_expect(strstr(runs, "pull") && strstr(runs, "refused"));
+	free(runs);
+	no_violations();
+}
+
+Test(websocket, s14_kill_ends_a_command_that_ignores_term)
+{
+	open_world("");
+	switch_stub("trap '' TERM\necho deaf\nwhile :; do sleep 0.1; done");
+	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
+	start();
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	world_command(&world, "kill");
+	expect_outcomes(1, 8000);
+	expect("status", "stopped");
+	expect("message", "ended by");
+	cr_assert(eq(u32, world_survivors(&world, "FLAKE_NOT_THERE=1", NULL), 0));
+	no_violations();
+}
+
+Test(websocket, s14_kill_command_of_older_dashboards_works_too)
+{
+	char path[128];
+	open_world("");
+	switch_stub("while :; do sleep 0.1; done");
+	start();
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	snprintf(path, sizeof(path), "/api/hosts/%s/command", world.host);
+	cr_assert(world_request(&world, "POST", path,
+			  "{\"command\":\"kill\",\"kill_command\":\"SIGKILL\"}", NULL) < 300);
+	expect_outcomes(1, 5000);
+	expect("status", "stopped");
+	no_violations();
+}
+
+Test(websocket, s11_garbage_binary_and_huge_frames_change_nothing)
+{
+	static const char *const faults[] = {
+		"{\"match\":\"heartbeat\",\"kind\":\"text_garbage\",\"count\":2}",
+		"{\"match\":\"heartbeat\",\"kind\":\"binary\",\"count\":2}",
+		"{\"match\":\"heartbeat\",\"kind\":\"big\",\"bytes\":614400,\"count\":2}",
+	};
+	open_world("");
+	switch_stub("echo fine\nexit 1");
+	start();
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		int beats = number("counts.heartbeat");
+		world_fault(&world, faults[i]);
+		reach("counts.heartbeat", beats + 4, 5000);
+	}
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	expect("output", "fine");
+	cr_assert(eq(int, number("registrations"), 1));
+	no_violations();
+}
+
+Test(websocket, s10_a_status_without_its_pong_is_told_again_after_a_heartbeat)
+{
+	open_world("");
+	switch_stub("exit 1");
+	start();
+	world_fault(&world, "{\"match\":\"status\",\"kind\":\"close\",\"code\":1001,\"count\":1,"
+			    "\"act\":true}");
+	world_command(&world, "switch");
+	expect_outcomes(1, 10000);
+	reach("registrations", 2, 10000);
+	reach("counts.status", 2, 10000);
+	cr_assert(world_until(&world, 5000, world_status_is, "owed=0"));
+	no_violations();
+}
+
+Test(websocket, s08_a_half_open_connection_is_noticed)
+{
+	open_world("");
+	start();
+	uint64_t since = world_ms();
+	world_fault(&world, "{\"match\":\"now\",\"kind\":\"half_open\"}");
+	reach("registrations", 2, 60000);
+	cr_assert(lt(u64, world_ms() - since, 60000));
+}
+
+Test(websocket, s19_output_and_outcome_survive_the_worker)
+{
+	open_world("");
+	switch_stub("for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.4; done\nexit 4");
+	start();
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	reach("counts.output", 2, 5000);
+	pid_t worker = world_worker(&world);
+	cr_assert(gt(int, worker, 1));
+	kill(worker, SIGKILL);
+	reach("registrations", 2, 10000);
+	/* The reconnect alone closes the dashboard's row: what counts is the status. */
+	reach("counts.status", 1, 15000);
+	cr_assert(world_until(&world, 5000, world_status_is, "owed=0"));
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_expect(strstr(runs, "delivered") != NULL);
+	free(runs);
+	cr_assert(ge(int, number("counts.output"), 8));
+	cr_assert(world_until(&world, 5000, compartment_is, "system=error"));
+}
+
+Test(websocket, a_failure_that_nobody_saw_is_a_red_line_and_a_compartment)
+{
+	open_world("");
+	switch_stub("echo begun\nwhile [ ! -e $HOME/go ]; do sleep 0.05; done\n"
+		    "echo 'error: broken' >&2\nexit 1");
+	start();
+	world_command(&world, "switch");
+	reach("counts.output", 1, 5000);
+	world_fault(
+		&world, "{\"match\":\"upgrade\",\"kind\":\"code\",\"status\":503,\"count\":1000}");
+	world_fault(&world, "{\"match\":\"now\",\"kind\":\"close\",\"code\":1001}");
+	world_file(&world, "go", "", 0644);
+	cr_assert(world_until(&world, 5000, world_status_is, "owed=1"));
+	heal();
+	reach("registrations", 2, 10000);
+	cr_assert(world_until(&world, 10000, world_status_is, "owed=0"));
+	cr_assert(world_until(&world, 5000, compartment_is, "system=error"));
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "line command=switch text=") != NULL);
+	free(log);
+}
+
+Test(websocket, another_connection_of_the_same_name_is_no_ping_pong)
+{
+	open_world("");
+	start();
+	world_fault(&world, "{\"match\":\"now\",\"kind\":\"evict\"}");
+	reach("counts.evicted", 1, 5000);
+	cr_assert(world_until(&world, 5000, world_status_is, "link_name=waiting"));
+	char *status;
+	world_nfctl(&world, "status", &status);
+	cr_assert(strstr(status, "evicted by another connection for this host name") != NULL, "%s",
+		status);
+	free(status);
+	reach("registrations", 2, 15000);
+}
+
+Test(websocket, a_refused_upgrade_is_no_end)
+{
+	open_world("");
+	world_fault(&world, "{\"match\":\"upgrade\",\"kind\":\"code\",\"status\":503,\"count\":2}");
+	start();
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	world_set(&world, "NIXFLEET_TOKEN", "wrong");
+	world_agent_start(&world);
+	cr_assert(
+		world_until(&world, 10000, world_status_is, "why=the dashboard refuses the token"));
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	no_violations();
+}
+
+Test(websocket, a_dashboard_that_does_not_read_slows_no_command)
+{
+	open_world("");
+	switch_stub(
+		"i=0; while [ $i -lt 300000 ]; do echo "
+		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx$i; i=$((i+1)); "
+		"done\ntouch $HOME/done\nexit 1");
+	start();
+	world_fault(&world, "{\"match\":\"now\",\"kind\":\"stop_reading\"}");
+	force("switch");
+	cr_assert(world_until(&world, 20000, file_exists, "done"));
+	heal();
+	cr_assert(world_until(&world, 90000, world_status_is, "owed=0"));
+}
