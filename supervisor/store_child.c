@@ -16,9 +16,11 @@
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "supervisor/ops.h"
 #include "supervisor/orphans.h"
 #include "supervisor/platform.h"
 #include "supervisor/record_folder.h"
+#include "supervisor/runner/unit.h"
 #include "supervisor/shell.h"
 
 #define LOCK_LOOK_MS 5
@@ -184,6 +186,32 @@ static void explain_loss(const struct store_job *job, const struct record *recor
 	frame->result.left = text_of(proof->left);
 }
 
+/* The runner is dead and what it began may go on outside its tree: until that has ended the run has
+ * not either, and no other starts. */
+static int settle_outside(struct store_job *job, const struct record *record,
+	struct record_frame *frame, char reason[REASON_BYTES_MAX + 1])
+{
+	const struct op *op = ops_find(text_of(record->command), PROTOCOL_WEBSOCKET);
+	struct unit unit = {0};
+	if (!op || !op->outside_unit)
+		return 0;
+	unit_look(&unit, op->outside_unit, record->started_wall_ms);
+	switch (unit.state) {
+	case UNIT_UNKNOWN: return 0;
+	case UNIT_ACTIVE: errno = EBUSY; return fail(job, op->outside_unit);
+	case UNIT_ENDED: break;
+	}
+	frame->result.outcome = OUTCOME_EXITED;
+	frame->result.code = unit.code;
+	*reason = '\0';
+	if (unit.code != 0)
+		snprintf(reason, REASON_BYTES_MAX + 1,
+			"its runner died; the activation in %s exited %d", op->outside_unit,
+			(int)unit.code);
+	frame->result.reason = text_of(reason);
+	return 0;
+}
+
 /* What a dead runner left: its tree is ended first, then the record says what is known. */
 static int settle(struct store_job *job, const char *name, int fd, struct record *record)
 {
@@ -207,6 +235,8 @@ static int settle(struct store_job *job, const char *name, int fd, struct record
 	} else {
 		orphans_end(record, &orphans);
 		explain_loss(job, record, &orphans.proof, &frame, reason);
+		if (settle_outside(job, record, &frame, reason) < 0)
+			return -1;
 	}
 	if (append(job, fd, record, &frame) < 0)
 		return -1;
