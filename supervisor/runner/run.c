@@ -134,6 +134,18 @@ static struct mono limit(const struct run *run)
 		run->cleaning, run->asked == ASKED_INTERRUPT ? INTERRUPT_CLEAN_MS : CLEANING_MS);
 }
 
+/* A stop of the service, or the machine's, may reach the command's processes before their runner
+ * knows of it: what fails then was interrupted. */
+static struct ended ended_by_itself(struct run *run, int status)
+{
+	struct ended ended = ended_of(status);
+	bool is_good = ended.outcome == OUTCOME_EXITED && ended.code == 0;
+	run_attend(run, 0);
+	if (run->asked == ASKED_INTERRUPT && !run->is_outcome_fixed && !is_good)
+		return (struct ended){OUTCOME_INTERRUPTED, 0};
+	return ended;
+}
+
 /* Until the process ended and its output is read, or until somebody or the clock ends it. */
 static struct ended watch(struct run *run, pid_t main)
 {
@@ -147,12 +159,12 @@ static struct ended watch(struct run *run, pid_t main)
 			held = mono_after(now, OUTPUT_HELD_MS);
 		}
 		if (has_ended && run->output < 0 && run->error < 0)
-			return ended_of(status);
+			return ended_by_itself(run, status);
 		if (mono_reached(now, held)) {
 			/* What this step left must not meddle with the next one. */
 			list_leftovers(run);
 			run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
-			return ended_of(status);
+			return ended_by_itself(run, status);
 		}
 		if (!has_ended && mono_reached(now, limit(run))) {
 			struct ended ended = {asked_outcome(run->asked), 0};
