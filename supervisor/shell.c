@@ -528,6 +528,7 @@ static void begin(struct shell *shell)
 		seed = mono_now().ns ^ (uint64_t)getpid() << 32;
 	rules_init(&shell->rules);
 	host_ops_read(shell);
+	shell->isolation = isolation_find();
 	event.start.seed = seed;
 	event.start.protocol = shell->config.protocol;
 	event.start.token = text_of(shell->own_token);

@@ -12,6 +12,7 @@
 
 #include "proto/channel.h"
 #include "supervisor/config.h"
+#include "supervisor/isolation.h"
 #include "supervisor/lock.h"
 #include "supervisor/notify.h"
 #include "supervisor/rules.h"
@@ -94,6 +95,7 @@ struct shell {
 	int runs_folder;
 	int flight; /* the worker's last events, in shared memory; -1: none */
 	uint64_t worker_starts;
+	enum isolation isolation; /* as it was at start */
 	char own_token[TOKEN_BYTES_MAX + 1];
 	char store_trouble[REASON_BYTES_MAX + 1]; /* what the disk last refused; empty: nothing */
 	char status_text[REASON_BYTES_MAX + 1];

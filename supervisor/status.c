@@ -114,6 +114,7 @@ void status_fill(const struct shell *shell, struct mono now, struct control *out
 			.store = text_of(shell->store_trouble),
 			.poison = rules_count_poison(rules),
 			.leave = text_of(rules->leave.trouble),
+			.isolation = text_of(isolation_text(shell->isolation)),
 			.token_kept = rules->token.is_kept,
 		}};
 }

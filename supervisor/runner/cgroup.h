@@ -19,6 +19,8 @@ struct cgroup {
 	bool was_killed;
 };
 
+/* The path of the one that this process is in; false: there is no v2 hierarchy. */
+bool cgroup_own(char path[PATH_BYTES_MAX + 1]);
 /* Makes it. False: there is none. */
 bool cgroup_create(struct cgroup *cgroup, struct text name);
 /* Opens the one that a dead runner noted in its record, which is only a file: it must lie in a

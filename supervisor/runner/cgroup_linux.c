@@ -54,7 +54,7 @@ static bool read_text(const char *path, char *text)
 	return size > 0;
 }
 
-static bool find_own(char own[PATH_BYTES_MAX + 1])
+bool cgroup_own(char own[PATH_BYTES_MAX + 1])
 {
 	char mount[PATH_BYTES_MAX];
 	bool found = false;
@@ -73,7 +73,7 @@ bool cgroup_create(struct cgroup *cgroup, struct text name)
 {
 	char own[PATH_BYTES_MAX + 1];
 	*cgroup = (struct cgroup){.folder = -1};
-	if (!find_own(own))
+	if (!cgroup_own(own))
 		return false;
 	int size = snprintf(
 		cgroup->path, sizeof(cgroup->path), "%s/nixfleet-%.*s", own, TEXT_ARGS(name));

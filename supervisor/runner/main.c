@@ -11,6 +11,7 @@
 #include "proto/base/log.h"
 #include "proto/frame.h"
 #include "proto/report.h"
+#include "supervisor/isolation.h"
 #include "supervisor/platform.h"
 #include "supervisor/runner/journal.h"
 #include "supervisor/runner/outside.h"
@@ -98,11 +99,18 @@ static int look(struct run *run)
 static int command(struct run *run)
 {
 	begin(run);
+	enum isolation isolation = isolation_find();
+	if ((isolation == ISOLATION_SCOPE || isolation == ISOLATION_USER_SCOPE) &&
+		!isolation_leave_service(isolation, run->plan.run))
+		log_warn("no scope of its own could be made: a stop of the service would end this "
+			 "command");
 	if (journal_open(run) < 0)
 		return EXIT_REFUSED;
-	run_steps(run);
-	if (run->steps.op)
-		outside_wait(run, run->steps.op->outside_unit);
+	const struct op *op = ops_find(run->plan.command, (enum protocol)run->plan.protocol);
+	const char *unit = op ? op->outside_unit : NULL;
+	if (outside_is_free(run, unit))
+		run_steps(run);
+	outside_wait(run, unit);
 	journal_close(run);
 	sink_finish(&run->sink);
 	return 0;
