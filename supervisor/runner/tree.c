@@ -24,6 +24,11 @@ void tree_describe(const struct tree *tree, const char *hint, char *text)
 {
 	const struct tree_member *first = &tree->members[0];
 	const char *user = "another user";
+	/* Whose processes signals do not reach is what people have to know. */
+	for (uint32_t i = tree->count; i-- > 0;) {
+		if (tree->members[i].user != geteuid())
+			first = &tree->members[i];
+	}
 	if (first->user == 0)
 		user = "root";
 	else if (first->user == geteuid())
