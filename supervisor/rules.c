@@ -127,6 +127,10 @@ static void due(struct rules *rules, struct rules_actions *actions)
 static void look_ended(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
+	if (rules->is_cloning && text_is(event->look_ended.name, "clone")) {
+		rules->is_cloning = false;
+		runs_go_on(rules, actions);
+	}
 	if (event->look_ended.epoch != rules->worker.epoch)
 		return;
 	rules_tell(rules, actions,

@@ -239,6 +239,7 @@ struct rules {
 	struct mono retain_next;
 	bool is_retaining;
 	bool is_saving_flight;
+	bool is_cloning;   /* the agent's own clone is being made: no command meanwhile */
 	uint64_t sequence; /* the last one given */
 	bool is_stopping;
 	int exit_code;

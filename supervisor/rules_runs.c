@@ -195,7 +195,7 @@ static void start_next(struct rules *rules, struct rules_actions *actions)
 {
 	uint32_t oldest = RULES_NO_RUN;
 	if (rules->is_stopping || !rules->is_scanned || leave_is_under_way(rules) ||
-		rules_busy_run(rules) != RULES_NO_RUN)
+		rules->is_cloning || rules_busy_run(rules) != RULES_NO_RUN)
 		return;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];

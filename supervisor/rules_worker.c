@@ -144,6 +144,25 @@ static bool is_last_word(enum message_type type)
 	       type == MESSAGE_TOKEN;
 }
 
+/* All looks only read, but for the clone, which shares its place with the commands. */
+static void probe(
+	struct rules *rules, const struct message_probe *said, struct rules_actions *actions)
+{
+	bool is_clone = text_is(said->name, "clone");
+	if (is_clone && (rules->is_cloning || rules_busy_run(rules) != RULES_NO_RUN)) {
+		rules_tell(rules, actions,
+			&(struct message){.type = MESSAGE_PROBED,
+				.probed = {.request = said->request,
+					.name = said->name,
+					.outcome = OUTCOME_REFUSED}});
+		return;
+	}
+	rules->is_cloning = rules->is_cloning || is_clone;
+	struct rules_action *action = rules_emit(actions, ACTION_LOOK);
+	action->look.request = said->request;
+	action->look.name = said->name;
+}
+
 void worker_said(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
@@ -179,12 +198,7 @@ void worker_said(
 							: text_of("no reason was given"),
 			actions);
 		break;
-	case MESSAGE_PROBE: {
-		struct rules_action *action = rules_emit(actions, ACTION_LOOK);
-		action->look.request = said->probe.request;
-		action->look.name = said->probe.name;
-		break;
-	}
+	case MESSAGE_PROBE: probe(rules, &said->probe, actions); break;
 	case MESSAGE_TOKEN: runs_token(rules, said->token.token, actions); break;
 	case MESSAGE_LEAVE: leave_asked(rules); break;
 	case MESSAGE_HELLO:

@@ -44,6 +44,8 @@ void facts_look(struct facts_source *source, struct wall now, struct facts *fact
 {
 	*facts = (struct facts){0};
 	facts->commit_verdict = facts_commit(source->repo_dir, facts->commit);
+	facts->wants_clone = source->repo_url && source->repo_url[0] &&
+			     facts->commit_verdict == FACTS_COMMIT_NONE;
 	if (source->nixpkgs_version[0])
 		text_copy(text_of(source->nixpkgs_version), facts->system, sizeof(facts->system));
 	else
@@ -78,6 +80,8 @@ bool facts_probed(struct text name, struct text output, char *to)
 		to[0] = '\0';
 		return false;
 	}
+	if (text_is(name, "clone"))
+		return true; /* its exit code said it */
 	if (text_is(name, "nixos-version"))
 		return take_version(text, to);
 	if (text_is(name, "lock-age") && copy_word(text, to, COMMIT_BYTES_MAX + 1) &&

@@ -47,6 +47,7 @@ struct facts_lock {
 struct facts {
 	enum facts_commit commit_verdict;
 	bool ask_system;
+	bool wants_clone; /* the agent's own clone is not there */
 	char commit[COMMIT_BYTES_MAX + 1];
 	char system[FACT_TEXT_BYTES_MAX + 1];
 	char os_name[FACT_TEXT_BYTES_MAX + 1];
@@ -58,6 +59,7 @@ struct facts {
 struct facts_source {
 	const char *root; /* "" for the system itself */
 	const char *repo_dir;
+	const char *repo_url;        /* "": the repository is a person's */
 	const char *nixpkgs_version; /* configured: wins */
 	struct facts_cpu cpu;
 };

@@ -48,6 +48,7 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 	follow_init(&shell->follow, shell->host.runs_dir);
 	shell->source = (struct facts_source){.root = "",
 		.repo_dir = shell->host.repo_dir,
+		.repo_url = shell->host.repo_url,
 		.nixpkgs_version = shell->host.nixpkgs_version};
 	streamer_init(&shell->streamer, shell->host.runs_dir);
 	if (!connect_to(shell, hello->protocol)) {

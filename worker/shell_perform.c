@@ -19,7 +19,8 @@ static void look(struct shell *shell, uint64_t id)
 	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_LOOKED,
 					 .looked = {id, text_of(shell->facts.commit),
 						 shell->facts.commit_verdict == FACTS_COMMIT_ASK,
-						 shell->facts.ask_system, wall_ms(wall_now())}});
+						 shell->facts.ask_system, wall_ms(wall_now()),
+						 shell->facts.wants_clone}});
 }
 
 /* The request could not even be put together. */

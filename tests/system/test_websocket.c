@@ -431,3 +431,43 @@ Test(websocket, a_dashboard_that_does_not_read_slows_no_command)
 	heal();
 	cr_assert(world_until(&world, 90000, world_status_is, "owed=0"));
 }
+
+static bool has_commit(struct world *unused, void *wanted)
+{
+	(void)unused;
+	json_t *seen = world_seen(&world);
+	const json_t *beat = json_object_get(seen, "heartbeat");
+	const char *commit = json_string_value(json_object_get(beat, "generation"));
+	bool is = commit && strlen(commit) == 7 && strncmp(commit, wanted, 7) == 0;
+	json_decref(seen);
+	return is;
+}
+
+/* Isolated mode: the host registers at once and has its clone soon after; a command that comes
+ * meanwhile waits for it. */
+Test(websocket, the_agents_own_clone_is_made_unasked)
+{
+	char commit[64] = "", command[WORLD_TEXT_BYTES];
+	open_world("");
+	world_set(&world, "NIXFLEET_REPO_URL", "%s/remote.git", world.folder);
+	world_set(&world, "NIXFLEET_REPO_DIR", "%s/state/clone", world.folder);
+	snprintf(command, sizeof(command), "git -C %s/remote.git rev-parse main", world.folder);
+	FILE *pipe = popen(command, "r");
+	cr_assert(pipe && fgets(commit, sizeof(commit), pipe));
+	pclose(pipe);
+	/* A git that takes its time over the clone. */
+	snprintf(command, sizeof(command),
+		"#!/bin/sh\ncase $1 in clone) sleep 1.5;; esac\nPATH=${PATH#*:} exec git \"$@\"\n");
+	world_stub(&world, "git", command);
+	start();
+	cr_assert(eq(int, number("registrations"), 1));
+	world_command(&world, "pull");
+	expect_outcomes(1, 15000);
+	expect("status", "ok");
+	cr_assert(world_until(&world, 5000, has_commit, commit));
+	char *log = world_log(&world);
+	cr_expect(strstr(log, "probe id=") != NULL);
+	cr_expect(strstr(log, "name=clone") != NULL);
+	free(log);
+	no_violations();
+}

@@ -61,6 +61,11 @@ static void on_probed(struct agent *agent, struct mono now, const struct agent_e
 {
 	sight_probed(&agent->sight.system, now, probed);
 	bool is_commit = sight_probed(&agent->sight.commit, now, probed);
+	if (sight_clone_probed(&agent->sight, now, probed) && probed->good) {
+		sight_changed(&agent->sight);
+		contact_hasten(&agent->contact, now);
+		session_hasten(agent, now);
+	}
 	if (has_session(agent))
 		session_probed(agent, probed);
 	else if (is_commit)

@@ -45,6 +45,8 @@
 #define PROBE_WAIT_MS       5000  /* a registration waits this long for the commit */
 #define PROBE_FRESH_MS      30000 /* a probed commit is good for this long */
 #define PROBE_LOST_MS       120000
+#define CLONE_AGAIN_MS      60000 /* after one that failed, doubling */
+#define CLONE_AGAIN_MAX_MS  3600000
 #define TOKEN_KEPT_WAIT_MS  30000
 #define TOKEN_KEEP_AGAIN_MS 60000
 

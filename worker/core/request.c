@@ -166,28 +166,39 @@ void request_next(struct agent *agent, struct mono now, struct actions *actions)
 	}
 }
 
-static void ask(struct agent *agent, struct mono now, struct sight_value *value, const char *name,
-	struct actions *actions)
+uint64_t request_probe(struct agent *agent, const char *name, struct actions *actions)
 {
 	struct agent_action *action = action_add(actions, ACTION_PROBE);
 	action->probe.id = ++agent->id;
 	action->probe.name = text_of(name);
-	sight_asked(value, now, agent->id);
+	return agent->id;
+}
+
+bool request_see(struct agent *agent, struct mono now, const struct agent_event_looked *looked,
+	struct actions *actions)
+{
+	struct sight *sight = &agent->sight;
+	if (looked->wants_clone && sight_wants_clone(sight, now))
+		sight_clone_asked(sight, request_probe(agent, "clone", actions));
+	if (looked->ask_system && sight_wants(&sight->system, now, UINT64_MAX))
+		sight_asked(&sight->system, now, request_probe(agent, "nixos-version", actions));
+	if (!looked->ask_commit) {
+		sight_told(&sight->commit, looked->commit, now);
+		return false;
+	}
+	if (!sight_wants(&sight->commit, now, PROBE_FRESH_MS))
+		return false;
+	sight_asked(&sight->commit, now, request_probe(agent, "git-head", actions));
+	return true;
 }
 
 void request_looked(struct agent *agent, struct mono now, const struct agent_event_looked *looked,
 	struct actions *actions)
 {
 	struct request *request = &agent->request;
-	struct sight *sight = &agent->sight;
 	if (request->state != REQUEST_LOOKING || request->id != looked->id)
 		return;
-	if (looked->ask_system && sight_wants(&sight->system, now, UINT64_MAX))
-		ask(agent, now, &sight->system, "nixos-version", actions);
-	if (!looked->ask_commit)
-		sight_told(&sight->commit, looked->commit, now);
-	else if (sight_wants(&sight->commit, now, PROBE_FRESH_MS)) {
-		ask(agent, now, &sight->commit, "git-head", actions);
+	if (request_see(agent, now, looked, actions)) {
 		request->state = REQUEST_PROBING;
 		request->due = mono_after(now, PROBE_WAIT_MS);
 		return;

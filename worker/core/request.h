@@ -19,3 +19,10 @@ void request_probed(struct agent *agent, struct mono now, struct actions *action
 void request_waited(struct agent *agent, struct mono now, struct actions *actions);
 void request_answered(struct agent *agent, struct mono now, const struct agent_event_answer *answer,
 	struct actions *actions);
+
+/* Has the supervisor look; the id that probed will have. */
+uint64_t request_probe(struct agent *agent, const char *name, struct actions *actions);
+/* Takes what a look found and asks for what it could not find. True: the commit is being asked for.
+ */
+bool request_see(struct agent *agent, struct mono now, const struct agent_event_looked *looked,
+	struct actions *actions);

@@ -128,27 +128,6 @@ void session_registered(struct agent *agent, struct mono now)
 	contact_registered(&agent->contact, now);
 }
 
-static void ask(struct agent *agent, struct mono now, struct sight_value *value, const char *name,
-	struct actions *actions)
-{
-	struct agent_action *action = action_add(actions, ACTION_PROBE);
-	action->probe.id = ++agent->id;
-	action->probe.name = text_of(name);
-	sight_asked(value, now, agent->id);
-}
-
-static void take_facts(struct agent *agent, struct mono now,
-	const struct agent_event_looked *looked, struct actions *actions)
-{
-	struct sight *sight = &agent->sight;
-	if (looked->ask_system && sight_wants(&sight->system, now, UINT64_MAX))
-		ask(agent, now, &sight->system, "nixos-version", actions);
-	if (!looked->ask_commit)
-		sight_told(&sight->commit, looked->commit, now);
-	else if (sight_wants(&sight->commit, now, PROBE_FRESH_MS))
-		ask(agent, now, &sight->commit, "git-head", actions);
-}
-
 static void announce(struct agent *agent, struct mono now, struct actions *actions)
 {
 	struct agent_action *action = action_add(actions, ACTION_ANNOUNCE);
@@ -190,7 +169,7 @@ void session_looked(struct agent *agent, struct mono now, const struct agent_eve
 	if (session->look == 0 || session->look != looked->id)
 		return;
 	session->look = 0;
-	take_facts(agent, now, looked, actions);
+	request_see(agent, now, looked, actions);
 	delivery_facts_known(agent);
 	if (session->state == SESSION_LOOKING)
 		announce(agent, now, actions);
@@ -308,10 +287,7 @@ static void up(struct agent *agent, struct mono now, struct actions *actions)
 		ping(agent, now, actions);
 	if (mono_reached(now, session->lock_due)) {
 		session->lock_due = mono_after(now, LOCK_LOOK_EVERY_MS);
-		session->lock_probe = ++agent->id;
-		struct agent_action *action = action_add(actions, ACTION_PROBE);
-		action->probe.id = agent->id;
-		action->probe.name = text_of("lock-age");
+		session->lock_probe = request_probe(agent, "lock-age", actions);
 	}
 }
 

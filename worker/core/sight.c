@@ -47,3 +47,29 @@ void sight_changed(struct sight *sight)
 	sight->commit.known_at = MONO_NEVER;
 	sight->system.known_at = MONO_NEVER;
 }
+
+bool sight_wants_clone(const struct sight *sight, struct mono now)
+{
+	return sight->clone.asked == 0 && mono_reached(now, sight->clone.due);
+}
+
+void sight_clone_asked(struct sight *sight, uint64_t id)
+{
+	check(id != 0);
+	sight->clone.asked = id;
+}
+
+bool sight_clone_probed(
+	struct sight *sight, struct mono now, const struct agent_event_probed *probed)
+{
+	struct sight_clone *clone = &sight->clone;
+	uint64_t wait_ms = CLONE_AGAIN_MS;
+	if (clone->asked == 0 || clone->asked != probed->id)
+		return false;
+	clone->asked = 0;
+	for (uint32_t i = 0; i < clone->failures && wait_ms < CLONE_AGAIN_MAX_MS; i++)
+		wait_ms *= 2;
+	clone->failures = probed->good ? 0 : clone->failures + 1;
+	clone->due = mono_after(now, wait_ms);
+	return true;
+}

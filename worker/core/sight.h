@@ -18,7 +18,15 @@ struct sight_value {
 	char value[COMMIT_BYTES_MAX + 1];
 };
 
+/* The clone that the agent makes for itself. */
+struct sight_clone {
+	uint64_t asked; /* the id of the probe that is out, 0 for none */
+	uint32_t failures;
+	struct mono due; /* of the next try */
+};
+
 struct sight {
+	struct sight_clone clone;
 	struct sight_value commit;
 	struct sight_value system;
 };
@@ -34,3 +42,9 @@ bool sight_probed(
 	struct sight_value *value, struct mono now, const struct agent_event_probed *probed);
 /* A command ended: what was known may be wrong now. */
 void sight_changed(struct sight *sight);
+/* Whether the clone is to be made now. */
+bool sight_wants_clone(const struct sight *sight, struct mono now);
+void sight_clone_asked(struct sight *sight, uint64_t id);
+/* True when this was the probe. */
+bool sight_clone_probed(
+	struct sight *sight, struct mono now, const struct agent_event_probed *probed);
