@@ -59,7 +59,8 @@ static bool read_entry(int folder, struct record_entry *entry)
 		set_aside(folder, entry->name, fd < 0 ? strerror(errno) : "not a regular file");
 		return false;
 	}
-	entry->is_live = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	/* Shared: two that look must not take each other for a runner. */
+	entry->is_live = flock(fd, LOCK_SH | LOCK_NB) < 0;
 	if (record_read(fd, &entry->record) < 0) {
 		log_warn("%s.run cannot be read: %s", entry->name, strerror(errno));
 		return false;
@@ -98,20 +99,41 @@ static bool is_record(const char *file, char name[RUN_NAME_BYTES_MAX + 1])
 	return record_name_is_legal(text_of(name));
 }
 
-static struct record_entry *add(struct record_list *list, uint32_t *room)
+/* What can be left out before others: the oldest that is finished. */
+static uint64_t worth(const struct record_entry *entry)
 {
-	if (list->count == *room) {
+	return entry->record.state == RECORD_FINISHED ? entry->record.sequence : UINT64_MAX;
+}
+
+/* The list is full: the new one takes the place of the one that is worth least. */
+static void replace(struct record_list *list, const struct record_entry *entry)
+{
+	struct record_entry *least = &list->entries[0];
+	for (uint32_t i = 1; i < list->count; i++) {
+		if (worth(&list->entries[i]) < worth(least))
+			least = &list->entries[i];
+	}
+	list->is_cut = true;
+	if (worth(entry) > worth(least))
+		*least = *entry;
+}
+
+static void add(struct record_list *list, uint32_t *room, const struct record_entry *entry)
+{
+	if (list->count == *room && *room < RECORD_FOLDER_MAX) {
 		uint32_t wanted = *room ? *room * 2 : 32;
 		if (wanted > RECORD_FOLDER_MAX)
-			return NULL;
+			wanted = RECORD_FOLDER_MAX;
 		struct record_entry *entries = realloc(list->entries, wanted * sizeof(*entries));
-		if (!entries)
-			return NULL;
-		list->entries = entries;
-		*room = wanted;
+		if (entries) {
+			list->entries = entries;
+			*room = wanted;
+		}
 	}
-	list->entries[list->count] = (struct record_entry){0};
-	return &list->entries[list->count];
+	if (list->count < *room)
+		list->entries[list->count++] = *entry;
+	else if (list->count > 0)
+		replace(list, entry);
 }
 
 int record_folder_list(int folder, struct record_list *list)
@@ -130,12 +152,12 @@ int record_folder_list(int folder, struct record_list *list)
 		char name[RUN_NAME_BYTES_MAX + 1];
 		if (!is_record(file->d_name, name))
 			continue;
-		struct record_entry *entry = add(list, &room);
-		if (!entry)
-			break;
-		memcpy(entry->name, name, sizeof(name));
-		if (read_entry(folder, entry))
-			list->count++;
+		struct record_entry entry = {0};
+		memcpy(entry.name, name, sizeof(name));
+		if (read_entry(folder, &entry))
+			add(list, &room, &entry);
+		else if (entry.is_live && entry.record.state == RECORD_EMPTY)
+			list->is_unsettled = true;
 	}
 	closedir(stream);
 	if (list->count > 0)

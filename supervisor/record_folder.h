@@ -17,13 +17,16 @@ struct record_entry {
 struct record_list {
 	struct record_entry *entries; /* by sequence, oldest first; owned */
 	uint32_t count;
+	bool is_unsettled; /* one is being made: it is held, and nothing stands in it yet */
+	bool is_cut;       /* there are more: the oldest finished ones were left out */
 };
 
 /* Opens NAME.run without following links. The descriptor, or -1 with errno. */
 int record_folder_open(int folder, const char *name, int flags);
 /* Removes NAME and suffix; what is not there is fine. */
 void record_folder_remove(int folder, const char *name, const char *suffix);
-/* Reads all records, RECORD_FOLDER_MAX at most. One that nothing good stands in is set aside by
- * another name (.aside) and logged; the rest is used. 0, or -1 with errno. */
+/* Reads all records; over RECORD_FOLDER_MAX the oldest finished ones are left out. One that nothing
+ * good stands in is set aside by another name (.aside) and logged; the rest is used. 0, or -1 with
+ * errno. */
 int record_folder_list(int folder, struct record_list *list);
 void record_folder_finish(struct record_list *list);

@@ -160,6 +160,7 @@ struct rules_run {
 	struct mono retry; /* when an act that failed is tried again, MONO_NEVER when none is due */
 	uint32_t tries;
 	bool is_storing; /* one act at a time */
+	bool is_held;    /* asked for before the records were read: it has no number yet */
 };
 
 /* How the newest run of a command ended. */
@@ -189,6 +190,7 @@ struct rules_worker {
 	struct mono since; /* of this state's start: started, or waiting */
 	struct mono due;   /* WAITING: start; ENDING: kill */
 	struct mono heard;
+	struct mono away; /* when we were last not scheduled */
 	struct mono ping_next;
 	uint64_t ping_sequence;
 	uint64_t backoff_ms;
@@ -293,6 +295,7 @@ struct rules_event {
 			const struct record *record; /* ACT_SETTLE: what it says now */
 			bool is_live;                /* ACT_SETTLE: a runner holds it */
 			bool is_more;                /* ACT_SCAN: owed runs were left out */
+			bool is_unsettled;           /* ACT_SCAN: one is just being made */
 			uint64_t sequence;           /* ACT_SCAN: the highest there is */
 		} stored;
 		struct {

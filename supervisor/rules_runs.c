@@ -476,7 +476,10 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	run->is_announced = op && op->class == OP_ANNOUNCED;
 	run->may_go_outside = op && op->outside_unit;
 	record_make_name(run->wall_ms, command, rules_random(rules, UINT64_C(1) << 16), run->name);
-	runs_store(rules, index, ACT_ACCEPT, actions);
+	/* Its number must be higher than those on the disk, which are not known yet. */
+	run->is_held = !rules->is_scanned;
+	if (!run->is_held)
+		runs_store(rules, index, ACT_ACCEPT, actions);
 }
 
 void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t client,
@@ -575,7 +578,10 @@ static void stored_run(
 		if (event->stored.act == ACT_ACCEPT && run->origin == ORIGIN_LOCAL) {
 			refuse_client(run->client,
 				"the disk did not take it: nfctl status says why", actions);
-			*run = (struct rules_run){.retry = MONO_NEVER};
+			/* Something of it may be on the disk: it must not run after a restart. */
+			run->client = RULES_NO_CLIENT;
+			runner_failed(
+				rules, index, text_of("the disk did not take it in time"), actions);
 			return;
 		}
 		store_later(rules, run);
@@ -596,6 +602,42 @@ static void stored_run(
 	store_wanted(rules, index, actions);
 }
 
+static uint32_t oldest_held(const struct rules *rules)
+{
+	uint32_t oldest = RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_ACCEPTING && run->is_held &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	return oldest;
+}
+
+/* What was asked for while the records were read gets its numbers, in the order of asking. */
+static void accept_held(struct rules *rules, uint64_t highest, struct rules_actions *actions)
+{
+	uint32_t index;
+	uint64_t sequence = highest;
+	while ((index = oldest_held(rules)) != RULES_NO_RUN) {
+		struct rules_run *run = &rules->runs[index];
+		run->is_held = false;
+		run->sequence = ++sequence;
+		/* Only now is it known what goes on. */
+		if (run->outcome == OUTCOME_NONE &&
+			find_busy_refusal(rules, run->origin, rules->refusal)) {
+			run->outcome = OUTCOME_REFUSED;
+			text_copy(text_of(rules->refusal), run->reason, sizeof(run->reason));
+		}
+		if (runs_has_room(actions))
+			runs_store(rules, index, ACT_ACCEPT, actions);
+		else
+			run->retry = rules->now;
+	}
+	if (sequence > rules->sequence)
+		rules->sequence = sequence;
+}
+
 static void scanned(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
@@ -606,8 +648,9 @@ static void scanned(
 	}
 	rules->is_scanned = true;
 	rules->is_more_owed = event->stored.is_more;
-	if (event->stored.sequence > rules->sequence)
-		rules->sequence = event->stored.sequence;
+	if (event->stored.is_unsettled)
+		rules->scan_retry = mono_after(rules->now, STORE_SLOW_MS);
+	accept_held(rules, event->stored.sequence, actions);
 	runs_worker_ready(rules, actions);
 	start_next(rules, actions);
 }

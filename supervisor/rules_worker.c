@@ -112,7 +112,8 @@ static void pong(
 		worker->state = WORKER_UP;
 	/* Alive, but out of touch for long: is it the network or the worker? A probe tells. */
 	bool is_silent = said->contact_ms > WORKER_SILENT_LINK_MS &&
-			 mono_ms_since(rules->now, worker->since) > WORKER_SILENT_LINK_MS;
+			 mono_ms_since(rules->now, worker->since) > WORKER_SILENT_LINK_MS &&
+			 mono_ms_since(rules->now, worker->away) > WORKER_SILENT_LINK_MS;
 	bool is_time = !worker->was_replaced ||
 		       mono_ms_since(rules->now, worker->replaced) > WORKER_REPLACE_GAP_MS;
 	if (is_silent && is_time && worker->link != LINK_REFUSED && !rules->gate.is_probing) {
@@ -294,7 +295,7 @@ void worker_away(struct rules *rules)
 {
 	/* The silence was ours: what the worker owes it may answer now. */
 	struct rules_worker *worker = &rules->worker;
-	worker->heard = rules->now;
+	worker->heard = worker->away = rules->now;
 	if (worker->state == WORKER_ENDING && !worker->is_killed)
 		worker->due = mono_after(rules->now, WORKER_STOP_MS);
 }

@@ -75,6 +75,7 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 		post_failed(shell, act, run, EAGAIN);
 		return;
 	}
+	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
 		pid_t known[SHELL_CHILDREN_MAX];
@@ -83,6 +84,7 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 			.known_count = list_known(shell, known),
 			.run = run == RULES_NO_RUN ? NULL : &shell->rules.runs[run],
 			.byte = byte,
+			.parent = parent,
 			.config = &shell->config,
 			.token = shell->rules.token.text,
 			.runs = shell->runs_folder,
@@ -162,6 +164,7 @@ static void take_done(struct child *child, const struct stored_done *done)
 		event.stored.error = EPROTO;
 	event.stored.sequence = done->sequence;
 	event.stored.is_more = done->more;
+	event.stored.is_unsettled = done->again;
 	shell_turn(child->shell, &event);
 }
 

@@ -50,6 +50,15 @@ static void say_found(
 	say(job, &stored);
 }
 
+/* While the lock was waited for, somebody may have found an empty record and set it aside. */
+static bool is_in_place(int fd, int folder, const char *name)
+{
+	struct stat held, named;
+	own_fd again = record_folder_open(folder, name, O_RDONLY);
+	return again >= 0 && fstat(fd, &held) == 0 && fstat(again, &named) == 0 &&
+	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
 /* Opens a record and waits for its lock: the runner that said its result is about to let go. */
 static int open_locked(struct store_job *job, int flags, struct record *record)
 {
@@ -58,6 +67,10 @@ static int open_locked(struct store_job *job, int flags, struct record *record)
 		return fail(job, "open of the record");
 	if (flock(fd, LOCK_EX) < 0)
 		return fail(job, "flock of the record");
+	if (!is_in_place(fd, job->runs, job->run->name)) {
+		errno = ESTALE;
+		return fail(job, "open of the record");
+	}
 	if (record_read(fd, record) < 0)
 		return fail(job, "read of the record");
 	if (record->is_foreign) {
@@ -86,12 +99,13 @@ static int append(
 	return 0;
 }
 
-/* Makes the record durable. What an earlier child wrote, and could not sync, the kernel may have
- * thrown away and call the next fsync good: so it is written again first. */
-static int make_durable(struct store_job *job, int fd, bool was_there)
+/* Makes the record durable. What was written before and not synced, the kernel may have thrown away
+ * and call the next fsync good: so it is written again first. Frames never change, so that is safe
+ * also while somebody else appends. */
+static int make_durable(struct store_job *job, int fd, const struct record *record)
 {
 	uint8_t data[RECORD_BYTES];
-	ssize_t size = was_there ? fd_read_at(fd, data, sizeof(data), 0) : 0;
+	ssize_t size = fd_read_at(fd, data, record->bytes, 0);
 	if (size < 0 || fd_write_at(fd, data, (size_t)size, 0) < 0)
 		return fail(job, "write of the record");
 	return fd_sync(fd) < 0 ? fail(job, "fsync of the record") : 0;
@@ -113,6 +127,12 @@ static int act_accept(struct store_job *job)
 								     : TEXT_NONE,
 			.wall_ms = run->wall_ms}};
 	struct record_frame refused = result_frame(run);
+	/* The disk held us up until our supervisor was gone: the next one has read the records, and
+	 * must not find one more at its next start. */
+	if (record.state == RECORD_EMPTY && getppid() != job->parent) {
+		errno = ECANCELED;
+		return fail(job, "accept");
+	}
 	if (record.state == RECORD_EMPTY) {
 		if (record_reserve(fd) < 0)
 			return fail(job, "write of the record");
@@ -122,7 +142,7 @@ static int act_accept(struct store_job *job)
 	if (run->outcome == OUTCOME_REFUSED && record.state == RECORD_WAITING &&
 		append(job, fd, &record, &refused) < 0)
 		return -1;
-	if (make_durable(job, fd, true) < 0)
+	if (make_durable(job, fd, &record) < 0)
 		return -1;
 	return fd_sync(job->runs) < 0 ? fail(job, "fsync of the folder") : 0;
 }
@@ -133,11 +153,12 @@ static int act_keep(struct store_job *job)
 	struct record_frame frame = result_frame(job->run);
 	own_fd fd = open_locked(job, 0, &record);
 	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (record.state == RECORD_EMPTY)
+		return 0; /* not even its acceptance was written: there is nothing to end */
+	if (record.state != RECORD_FINISHED && append(job, fd, &record, &frame) < 0)
 		return -1;
-	bool was_there = record.state == RECORD_FINISHED;
-	if (!was_there && append(job, fd, &record, &frame) < 0)
-		return -1;
-	return make_durable(job, fd, was_there);
+	return make_durable(job, fd, &record);
 }
 
 static int act_mark(struct store_job *job)
@@ -152,10 +173,9 @@ static int act_mark(struct store_job *job)
 	own_fd fd = open_locked(job, 0, &record);
 	if (fd < 0)
 		return -1;
-	bool was_there = record.told != RECORD_NOT_TOLD;
-	if (!was_there && append(job, fd, &record, &frame) < 0)
+	if (record.told == RECORD_NOT_TOLD && append(job, fd, &record, &frame) < 0)
 		return -1;
-	return make_durable(job, fd, was_there);
+	return make_durable(job, fd, &record);
 }
 
 /* What is known of a run whose runner is gone, with the proof that its tree is. */
@@ -241,7 +261,7 @@ static int settle(struct store_job *job, const char *name, int fd, struct record
 	if (append(job, fd, record, &frame) < 0)
 		return -1;
 	record_folder_remove(job->runs, name, ".ctl");
-	return make_durable(job, fd, false);
+	return make_durable(job, fd, record);
 }
 
 static int act_settle(struct store_job *job)
@@ -259,7 +279,7 @@ static int act_settle(struct store_job *job)
 		settle(job, job->run->name, fd, &record) < 0)
 		return -1;
 	/* The runner died over a disk that did not take its result. */
-	if (!is_live && record.state == RECORD_FINISHED && make_durable(job, fd, true) < 0)
+	if (!is_live && record.state == RECORD_FINISHED && make_durable(job, fd, &record) < 0)
 		return -1;
 	say_found(job, text_of(job->run->name), &record, is_live);
 	return 0;
@@ -366,17 +386,25 @@ static void mark_last(struct record_list *list)
 	}
 }
 
-/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, and the newest. */
-static int act_scan(struct store_job *job)
+/* Who wrote it may have died before its fsync: what is found is made durable before anything is
+ * built on it. */
+static int make_safe(struct store_job *job, const struct record_entry *entry)
 {
-	struct record_list list;
+	bool is_built_on = entry->record.state == RECORD_WAITING ||
+			   (entry->record.state == RECORD_FINISHED && is_wanted(job, entry));
+	if (!is_built_on)
+		return 0;
+	own_fd fd = record_folder_open(job->runs, entry->name, O_RDWR);
+	return fd < 0 ? fail(job, "open of the record") : make_durable(job, fd, &entry->record);
+}
+
+/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, and the newest. */
+static int find_all(struct store_job *job, struct record_list *list)
+{
 	uint32_t said = 0;
-	if (record_folder_list(job->runs, &list) < 0)
-		return fail(job, "read of the folder");
-	mark_last(&list);
-	for (uint32_t i = 0; i < list.count; i++) {
-		struct record_entry *entry = &list.entries[i];
-		bool is_new = i + SCAN_NEWEST >= list.count || entry->is_last;
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct record_entry *entry = &list->entries[i];
+		bool is_new = i + SCAN_NEWEST >= list->count || entry->is_last;
 		if (entry->record.sequence > job->sequence)
 			job->sequence = entry->record.sequence;
 		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {
@@ -390,11 +418,29 @@ static int act_scan(struct store_job *job)
 			job->is_more = true;
 			continue;
 		}
+		if (make_safe(job, entry) < 0)
+			return -1;
 		said++;
 		say_found(job, text_of(entry->name), &entry->record, entry->is_live);
 	}
-	record_folder_finish(&list);
 	return 0;
+}
+
+static int act_scan(struct store_job *job)
+{
+	struct record_list list;
+	if (fd_sync(job->runs) < 0)
+		return fail(job, "fsync of the folder");
+	if (record_folder_list(job->runs, &list) < 0)
+		return fail(job, "read of the folder");
+	mark_last(&list);
+	job->is_more = list.is_cut;
+	job->is_unsettled = list.is_unsettled;
+	int done = find_all(job, &list);
+	int kept = errno;
+	record_folder_finish(&list);
+	errno = kept;
+	return done;
 }
 
 /* Output goes first, oldest first; then whole records. Owed and unfinished ones never. */
@@ -446,5 +492,6 @@ void store_child_run(struct store_job *job)
 			 .done = {.error = (uint64_t)error,
 				 .call = error ? text_of(job->call ? job->call : "?") : TEXT_NONE,
 				 .sequence = job->sequence,
-				 .more = job->is_more}});
+				 .more = job->is_more,
+				 .again = job->is_unsettled}});
 }

@@ -23,7 +23,9 @@ struct store_job {
 	int out;           /* where frames go */
 	const char *call;  /* out: what failed */
 	uint64_t sequence; /* out: the highest there is */
+	pid_t parent;      /* the supervisor */
 	bool is_more;      /* out */
+	bool is_unsettled; /* out: a record is just being made */
 };
 
 /* Performs the act and says how it went. */

@@ -309,3 +309,49 @@ Test(rules_runs, a_runner_that_dies_before_it_starts_anything_is_tried_three_tim
 	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
 	cr_assert(eq(int, (int)world.rules.runs[run].outcome, OUTCOME_REFUSED));
 }
+
+Test(rules_runs, what_is_asked_before_the_records_are_read_is_numbered_after_them)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (uint64_t i = 1; i <= 2; i++) {
+		world_says(&world, (struct message){.type = MESSAGE_RUN,
+					   .run = {.request = i,
+						   .command = text_of(i == 1 ? "test" : "pull")}});
+		cr_assert(world_stored(&world, ACT_ACCEPT) == NULL);
+	}
+	found(40, RECORD_WAITING, false, 0);
+	struct rules_event event = world_event(&world, EVENT_STORED);
+	event.stored.act = ACT_SCAN;
+	event.stored.run = RULES_NO_RUN;
+	event.stored.sequence = 40;
+	world_step(&world, event);
+	cr_assert(eq(u32, world_count(&world, ACTION_STORE), 2));
+	cr_assert(eq(u64, world.rules.runs[0].sequence, 41));
+	cr_assert(eq(str, world.rules.runs[0].command, "test"));
+	cr_assert(eq(u64, world.rules.runs[1].sequence, 42));
+	/* The one that waited on the disk goes first. */
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		const struct rules_action *action = &world.actions.list[i];
+		if (action->type == ACTION_RUNNER_START)
+			cr_assert(eq(str, world.rules.runs[action->run].name, "run-40"));
+	}
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+}
+
+Test(rules_runs, a_local_command_that_the_disk_refused_is_refused_there_too)
+{
+	world_up(&world, PROTOCOL_NONE);
+	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
+	asked.asked_run.client = 1;
+	asked.asked_run.command = text_of("pull");
+	world_step(&world, asked);
+	world_done(&world, ACT_ACCEPT, 0, EIO);
+	cr_assert(eq(u32, world_count(&world, ACTION_REPLY), 1));
+	cr_assert(not(world.actions.list[0].reply.is_good));
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	cr_assert(eq(int, (int)world.rules.runs[0].outcome, OUTCOME_REFUSED));
+	world_done(&world, ACT_KEEP, 0, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+}

@@ -151,3 +151,20 @@ Test(rules_worker, out_of_touch_though_a_probe_succeeds_it_is_replaced_once_in_h
 	}
 	cr_assert(eq(u32, kills, 2));
 }
+
+Test(rules_worker, s13_silence_while_nobody_was_scheduled_is_not_the_workers)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_pass(&world, 1000);
+	world.ms += WORKER_SILENT_LINK_MS + 60000;
+	world_step(&world, world_event(&world, EVENT_AWAY));
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_KILL), 0));
+	/* Its link was cut meanwhile: it gets the time to make it anew before that is held against
+	 * it. */
+	world_says(&world, (struct message){.type = MESSAGE_PONG,
+				   .pong = {.link = LINK_WAITING,
+					   .contact_ms = WORKER_SILENT_LINK_MS + 60000}});
+	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
+	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
+}
