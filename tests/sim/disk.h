@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/*
+ * The records' folder in memory, in two states: what a process sees, and what a power cut leaves.
+ * A file that was made, and bytes that were written, are only certain after their fsync; what was
+ * not synced is there, gone or torn afterwards. With each file goes what is true of its run,
+ * whatever the records say.
+ */
+#pragma once
+
+#include "proto/record.h"
+
+#define DISK_FILES_MAX  256
+#define DISK_FILE_BYTES 8192
+
+struct sim;
+
+/* What really happened, as nobody but the simulation knows. */
+struct truth {
+	uint64_t ticket; /* of the dashboard's command; 0: local */
+	uint32_t executions;
+	bool is_accepted; /* durably, and told so */
+	bool is_refused;
+	bool has_result; /* the runner knew it */
+	bool is_handed;  /* only the supervisor has the result: the disk did not take it */
+	bool was_killed; /* its runner, or the machine, while it ran */
+	bool was_cancelled;
+	uint64_t outcome;
+	int64_t code;
+	bool is_poison; /* reading its output kills a worker */
+	uint32_t deliveries;
+	uint32_t excuses; /* for one more delivery: an answer or a mark that was lost */
+	uint64_t told_outcome;
+	int64_t told_code;
+	bool is_undeliverable;
+	bool is_marked; /* the record says so durably */
+};
+
+struct file {
+	bool is_there, is_there_synced;
+	char name[RUN_NAME_BYTES_MAX + 1];
+	uint32_t lock; /* the process that holds it; 0: nobody */
+	uint8_t data[DISK_FILE_BYTES];
+	uint8_t synced[DISK_FILE_BYTES];
+	uint32_t dirty_from, dirty_to; /* written since the last fsync, whatever that said */
+	struct truth truth;
+};
+
+struct disk {
+	struct file *files[DISK_FILES_MAX]; /* owned; a place stays its file's */
+	uint32_t count;
+};
+
+struct file *disk_find(struct disk *disk, const char *name);
+struct file *disk_make(struct sim *sim, const char *name);
+void disk_remove(struct file *file);
+void disk_read(const struct file *file, struct record *record);
+/* Appends as record_append() does. False: no room. */
+bool disk_append(struct file *file, struct record *record, const struct record_frame *frame);
+/* Writes the same bytes again, so that the next fsync has them to write. */
+void disk_rewrite(struct file *file, const struct record *record);
+/* An fsync; after a bad one the kernel calls its bytes clean, and they are on no disk. */
+void disk_sync(struct file *file, bool is_good);
+void disk_sync_folder(struct disk *disk);
+void disk_power_cut(struct sim *sim);
+/* Who alone knew how a run ended is gone: of it no more than that can be told. */
+void disk_note_losses(struct disk *disk);
+void disk_finish(struct disk *disk);

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* The worker's process: the real core and inbox, and around them what its shell does. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/message.h"
+#include "tests/sim/sim.h"
+#include "worker/core/agent.h"
+#include "worker/inbox.h"
+#include "worker/trace.h"
+
+#define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
+
+struct sim_worker {
+	bool is_alive, is_ready, is_leaving;
+	uint64_t life;
+	uint64_t token; /* the number of its own one; 0: none */
+	struct agent agent;
+	struct actions actions;
+	struct inbox inbox;
+	uint64_t answer_ticket; /* of the answer in this turn */
+	char withheld[RUN_NAME_BYTES_MAX + 1];
+	struct bytes line;
+};
+
+struct sim_worker *worker_process_create(void)
+{
+	struct sim_worker *worker = calloc(1, sizeof(*worker));
+	check(worker != NULL);
+	inbox_init(&worker->inbox);
+	bytes_init(&worker->line, TRACE_BYTES_MAX);
+	return worker;
+}
+
+void worker_process_destroy(struct sim_worker *worker)
+{
+	inbox_finish(&worker->inbox);
+	bytes_finish(&worker->line);
+	free(worker);
+}
+
+bool worker_process_is_alive(const struct sim *sim)
+{
+	return sim->worker->is_alive;
+}
+
+bool worker_process_waits(const struct sim *sim, uint64_t life)
+{
+	return sim->worker->is_alive && sim->worker->life == life;
+}
+
+void worker_process_start(struct sim *sim, uint64_t life)
+{
+	struct sim_worker *worker = sim->worker;
+	sim_check(sim, !worker->is_alive, "two workers at once");
+	inbox_finish(&worker->inbox);
+	inbox_init(&worker->inbox);
+	worker->is_alive = true;
+	worker->is_ready = worker->is_leaving = false;
+	worker->life = life;
+	worker->token = 0;
+	worker->withheld[0] = '\0';
+	sim->frozen_worker = 0;
+}
+
+void worker_process_kill(struct sim *sim, const char *why)
+{
+	struct sim_worker *worker = sim->worker;
+	if (!worker->is_alive)
+		return;
+	sim_trace(sim, "worker: ends: %s", why);
+	worker->is_alive = false;
+	sim->frozen_worker = 0;
+	/* What it had told the dashboard and not the disk is told again. */
+	for (uint32_t i = 0; i < sim->disk.count; i++) {
+		struct truth *truth = &sim->disk.files[i]->truth;
+		if (truth->deliveries > 0 && !truth->is_marked)
+			truth->excuses++;
+	}
+	supervisor_worker_ended(sim, worker->life);
+}
+
+static void say(struct sim *sim, const struct message *message)
+{
+	int done = message_encode(message, channel_room(sim, TO_SUPERVISOR));
+	sim_check(sim, done == 0, "the worker has no room for what it says");
+	channel_wrote(sim, TO_SUPERVISOR);
+}
+
+static struct sim_request request_of(const struct sim_worker *worker, uint64_t id, uint64_t token)
+{
+	return (struct sim_request){
+		.life = worker->life, .id = id, .token = token == TOKEN_OWN ? worker->token : 0};
+}
+
+static void report(struct sim *sim, const struct agent_action_status *status)
+{
+	struct sim_worker *worker = sim->worker;
+	struct sim_request request = request_of(worker, status->id, status->token);
+	text_copy(status->run, request.run, sizeof(request.run));
+	request.kind = ASK_STATUS;
+	request.outcome = status->outcome;
+	request.code = status->code;
+	struct file *file = disk_find(&sim->disk, request.run);
+	sim_check(sim, file != NULL, "a report about a run that never was");
+	if (file->truth.is_poison && strcmp(worker->withheld, request.run) != 0) {
+		sim->counts.poison_deaths++;
+		worker_process_kill(sim, "poison");
+		return;
+	}
+	dashboard_asked(sim, &request);
+}
+
+static void heartbeat(struct sim *sim, const struct agent_action_heartbeat *heartbeat)
+{
+	struct sim_request request = request_of(sim->worker, heartbeat->id, heartbeat->token);
+	request.kind = ASK_REGISTER;
+	dashboard_asked(sim, &request);
+}
+
+static void progress(struct sim *sim, const struct agent_action_progress *progress)
+{
+	struct sim_request request = request_of(sim->worker, progress->id, progress->token);
+	request.kind = ASK_PROGRESS;
+	request.is_running = progress->running;
+	dashboard_asked(sim, &request);
+}
+
+static void look(struct sim *sim, uint64_t id)
+{
+	bool asks = sim_random(sim, 10) == 0;
+	inbox_add(&sim->worker->inbox,
+		&(struct agent_event){.type = EVENT_LOOKED,
+			.looked = {.id = id,
+				.commit = asks ? TEXT_NONE : text_of("abc1234"),
+				.ask_commit = asks}});
+}
+
+static void hand_over(struct sim *sim, const struct agent_action_run *run)
+{
+	supervisor_note_ticket(sim, sim->worker->life, run->id, sim->worker->answer_ticket);
+	say(sim, &(struct message){.type = MESSAGE_RUN, .run = {run->id, run->command}});
+}
+
+static void keep(struct sim *sim)
+{
+	char token[32];
+	snprintf(token, sizeof(token), "token-%u", (unsigned)sim->worker->token);
+	say(sim, &(struct message){.type = MESSAGE_TOKEN, .token = {text_of(token)}});
+}
+
+static void give_up(struct sim *sim, const struct agent_action_undeliverable *action)
+{
+	char name[RUN_NAME_BYTES_MAX + 1];
+	text_copy(action->run, name, sizeof(name));
+	struct file *file = disk_find(&sim->disk, name);
+	sim_check(sim, file != NULL, "no such run: %s", name);
+	file->truth.is_undeliverable = true;
+	say(sim, &(struct message){.type = MESSAGE_UNDELIVERABLE,
+			 .undeliverable = {action->run, action->reason}});
+}
+
+static void perform(struct sim *sim, const struct agent_action *action)
+{
+	switch (action->type) {
+	case ACTION_LOOK: look(sim, action->look.id); break;
+	case ACTION_PROBE:
+		say(sim, &(struct message){.type = MESSAGE_PROBE,
+				 .probe = {action->probe.id, action->probe.name}});
+		break;
+	case ACTION_HEARTBEAT: heartbeat(sim, &action->heartbeat); break;
+	case ACTION_STATUS: report(sim, &action->status); break;
+	case ACTION_PROGRESS: progress(sim, &action->progress); break;
+	case ACTION_RUN: hand_over(sim, &action->run); break;
+	case ACTION_KEEP: keep(sim); break;
+	case ACTION_DELIVERED:
+		say(sim, &(struct message){
+				 .type = MESSAGE_DELIVERED, .delivered = {action->delivered.run}});
+		break;
+	case ACTION_UNDELIVERABLE: give_up(sim, &action->undeliverable); break;
+	case ACTION_OVERFLOW: sim_fail(sim, "the window of owed runs overflows");
+	case ACTION_LEAVE: sim->worker->is_leaving = true; break;
+	case ACTION_HURRY:
+	case ACTION_UNKEPT:
+	case ACTION_FOLLOW:
+	case ACTION_UNFOLLOW: break;
+	case ACTION_CONNECT:
+	case ACTION_CLOSE:
+	case ACTION_ANNOUNCE:
+	case ACTION_BEAT:
+	case ACTION_PING:
+	case ACTION_REPORT:
+	case ACTION_REJECT:
+	case ACTION_STAGE:
+	case ACTION_TESTS:
+	case ACTION_STREAM:
+	case ACTION_UNSTREAM:
+	case ACTION_LINE:
+	case ACTION_SENT:
+	case ACTION_CANCEL:
+	case ACTION_RESTART: sim_fail(sim, "over HTTP there is no such action");
+	}
+}
+
+static void trace_turn(struct sim *sim, const struct agent_event *event)
+{
+	struct sim_worker *worker = sim->worker;
+	if (!sim->is_tracing)
+		return;
+	bytes_clear(&worker->line);
+	trace_event(event, &worker->line);
+	if (worker->actions.count > 0)
+		bytes_append_text(&worker->line, " -> ");
+	trace_actions(&worker->actions, &worker->line);
+	sim_trace(sim, "worker: %.*s", (int)worker->line.size, (const char *)worker->line.data);
+}
+
+static void turn(struct sim *sim, const struct agent_event *event)
+{
+	struct sim_worker *worker = sim->worker;
+	uint64_t life = worker->life;
+	agent_step(&worker->agent, sim_mono(sim), event, &worker->actions);
+	trace_turn(sim, event);
+	for (uint32_t i = 0; i < worker->actions.count; i++) {
+		if (sim_chance(sim, sim->faults.crash / 2)) {
+			sim->counts.crashes++;
+			worker_process_kill(sim, "crashed");
+		}
+		if (!worker->is_alive || worker->life != life)
+			return;
+		perform(sim, &worker->actions.list[i]);
+	}
+	worker->answer_ticket = 0;
+	if (worker->is_leaving && worker->is_alive && worker->life == life)
+		worker_process_kill(sim, "it leaves");
+}
+
+static void turns(struct sim *sim);
+
+static void on_turns(struct sim *sim, struct sim_timer *timer)
+{
+	if (sim->worker->is_alive && sim->worker->life == timer->b)
+		turns(sim);
+}
+
+/* A turn begins only where what it may say has room. */
+static void turns(struct sim *sim)
+{
+	struct sim_worker *worker = sim->worker;
+	uint64_t life = worker->life;
+	struct agent_event event;
+	struct text payload;
+	while (worker->is_alive && worker->life == life && worker->inbox.count > 0) {
+		if (channel_room(sim, TO_SUPERVISOR)->size + TURN_SAYS_BYTES_MAX >
+			CHANNEL_QUEUE_BYTES_MAX) {
+			sim_after(sim, 10 * NS_PER_MS,
+				(struct sim_timer){.fire = on_turns, .b = life});
+			return;
+		}
+		inbox_take(&worker->inbox, &event, &payload);
+		turn(sim, &event);
+	}
+}
+
+uint64_t worker_process_next(struct sim *sim)
+{
+	struct sim_worker *worker = sim->worker;
+	if (!worker->is_alive || !worker->is_ready || worker->inbox.count > 0)
+		return UINT64_MAX;
+	return sim_world_time(sim, agent_due(&worker->agent));
+}
+
+void worker_process_due(struct sim *sim)
+{
+	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = EVENT_DUE});
+	turns(sim);
+}
+
+static void on_hello(struct sim *sim, const struct message_hello *hello)
+{
+	struct sim_worker *worker = sim->worker;
+	char token[32];
+	const struct agent_limits limits = {.protocol = hello->protocol,
+		.interval_ms = hello->interval_ms,
+		.spread_ms = hello->spread_ms,
+		.seed = hello->seed,
+		.has_own_token = hello->own_token.size > 0,
+		.has_shared_token = hello->shared_token.size > 0};
+	text_copy(hello->own_token, token, sizeof(token));
+	worker->token = *token ? strtoull(token + strlen("token-"), NULL, 10) : 0;
+	agent_init(&worker->agent, &limits);
+	worker->is_ready = true;
+	say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
+}
+
+static void on_ping(struct sim *sim, uint64_t sequence)
+{
+	const struct contact *contact = &sim->worker->agent.contact;
+	uint64_t contact_ms = contact->good.ns == MONO_NEVER.ns
+				      ? UINT64_MAX
+				      : mono_ms_since(sim_mono(sim), contact->good);
+	say(sim, &(struct message){.type = MESSAGE_PONG,
+			 .pong = {.sequence = sequence,
+				 .link = agent_link(&sim->worker->agent),
+				 .contact_ms = contact_ms,
+				 .detail = TEXT_NONE}});
+}
+
+static void on_ended(struct sim *sim, const struct message_ended *ended)
+{
+	struct sim_worker *worker = sim->worker;
+	if (ended->withheld)
+		text_copy(ended->run, worker->withheld, sizeof(worker->withheld));
+	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ENDED,
+					  .ended = {.run = ended->run,
+						  .command = ended->command,
+						  .outcome = ended->outcome,
+						  .code = ended->code,
+						  .reason = ended->reason,
+						  .summary = ended->summary,
+						  .owed = ended->owed,
+						  .sent = ended->sent}});
+}
+
+#define ADD(NAME, ...) \
+	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
+
+static void on_message(struct sim *sim, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_HELLO: on_hello(sim, &message->hello); break;
+	case MESSAGE_PING: on_ping(sim, message->ping.sequence); break;
+	case MESSAGE_OPEN: ADD(EVENT_OPEN, .open = {message->open.waited_ms}); break;
+	case MESSAGE_NETWORK: ADD(EVENT_NETWORK, .network = {message->network.sequence}); break;
+	case MESSAGE_ACCEPTED:
+		ADD(EVENT_ACCEPTED, .accepted = {message->accepted.request, message->accepted.run});
+		break;
+	case MESSAGE_STARTED:
+		ADD(EVENT_STARTED, .started = {.run = message->started.run,
+					   .command = message->started.command,
+					   .owed = message->started.owed});
+		break;
+	case MESSAGE_ENDED: on_ended(sim, &message->ended); break;
+	case MESSAGE_PROBED:
+		ADD(EVENT_PROBED, .probed = {.id = message->probed.request,
+					  .good = true,
+					  .value = text_of("abc1234")});
+		break;
+	case MESSAGE_KEPT: ADD(EVENT_KEPT, .kept = {message->kept.kept}); break;
+	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); break;
+	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); break;
+	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); break;
+	case MESSAGE_HISTORY: break; /* told for the WebSocket dashboards' compartments */
+	case MESSAGE_READY:
+	case MESSAGE_PONG:
+	case MESSAGE_RUN:
+	case MESSAGE_CANCEL:
+	case MESSAGE_SENT:
+	case MESSAGE_DELIVERED:
+	case MESSAGE_UNDELIVERABLE:
+	case MESSAGE_PROBE:
+	case MESSAGE_TOKEN:
+	case MESSAGE_LEAVE: sim_fail(sim, "the supervisor said what is not its to say");
+	}
+}
+
+void worker_process_hears(struct sim *sim, uint64_t life, struct text payload)
+{
+	struct message message;
+	if (!sim->worker->is_alive || sim->worker->life != life)
+		return;
+	sim_check(sim, message_decode(payload, &message) == SCHEMA_GOOD,
+		"the supervisor's message is malformed");
+	sim_check(sim,
+		sim->worker->is_ready || message.type == MESSAGE_HELLO ||
+			message.type == MESSAGE_STOP,
+		"the supervisor says %s before hello", message_name(message.type));
+	if (!sim->worker->is_ready && message.type == MESSAGE_STOP) {
+		worker_process_kill(sim, "it leaves");
+		return;
+	}
+	on_message(sim, &message);
+	turns(sim);
+}
+
+void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
+{
+	struct sim_worker *worker = sim->worker;
+	enum answer_result result = ANSWER_NONE;
+	if (!worker->is_alive || worker->life != reply->life)
+		return;
+	if (reply->code >= 200 && reply->code < 300)
+		result = reply->is_garbage ? ANSWER_GARBAGE : ANSWER_GOOD;
+	else if (reply->code > 0)
+		result = ANSWER_CODE;
+	if (reply->token)
+		worker->token = reply->token;
+	worker->answer_ticket = reply->ticket;
+	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ANSWER,
+					  .answer = {.id = reply->id,
+						  .result = result,
+						  .code = reply->code,
+						  .command = text_of(reply->command),
+						  .token = reply->token != 0,
+						  .retry_after_ms = reply->retry_after_ms,
+						  .reason = text_of("simulated")}});
+	turns(sim);
+}
+
+bool worker_process_is_content(const struct sim *sim)
+{
+	const struct sim_worker *worker = sim->worker;
+	return worker->is_alive && worker->is_ready && agent_link(&worker->agent) == LINK_UP &&
+	       handover_is_empty(&worker->agent.handover);
+}
