@@ -15,6 +15,7 @@
 #include "proto/report.h"
 #include "supervisor/platform.h"
 
+#define TURN_LOOK_MS  20
 #define DISK_AGAIN_MS 1000
 #define START_TRIES   3
 
@@ -44,6 +45,35 @@ static void refuse(struct run *run, const char *what)
 				    .reason = text_of(run->reason),
 				    .summary = TEXT_NONE,
 				    .kept = false}});
+}
+
+/* Whoever has the turn may be the one that runs this very command. */
+static bool still_waits(const struct run *run)
+{
+	char path[PATH_BYTES_MAX * 2];
+	struct record record;
+	file_name(run, ".run", path);
+	own_fd fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && record_read(fd, &record) == 0 && record.state == RECORD_WAITING;
+}
+
+/* One command at a time, whoever started its runner: a supervisor that died may have left one that
+ * the disk held up before it could say so. The folder's lock is the turn; it ends with us. */
+static int wait_for_turn(struct run *run)
+{
+	char path[PATH_BYTES_MAX + 1];
+	text_copy(run->plan.runs_dir, path, sizeof(path));
+	run->turn_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (run->turn_fd >= 0 && run->asked == ASKED_NOTHING) {
+		if (flock(run->turn_fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK || !still_waits(run))
+			break;
+		run_attend(run, TURN_LOOK_MS);
+	}
+	log_error("%s: the turn of %.*s did not come: %s", path, TEXT_ARGS(run->plan.run),
+		run->asked == ASKED_NOTHING ? strerror(errno) : "it was ended before");
+	return -1;
 }
 
 static int open_record(struct run *run)
@@ -120,7 +150,7 @@ static void open_files(struct run *run)
 
 int journal_open(struct run *run)
 {
-	if (open_record(run) < 0)
+	if (wait_for_turn(run) < 0 || open_record(run) < 0)
 		return -1;
 	cgroup_create(&run->cgroup, run->plan.run);
 	open_files(run);

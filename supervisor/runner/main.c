@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	run->report = fcntl(REPORT_FD, F_GETFD) < 0 ? -1 : REPORT_FD;
-	run->control = run->output = run->error = run->record_fd = -1;
+	run->control = run->output = run->error = run->record_fd = run->turn_fd = -1;
 	if (run->report >= 0 &&
 		(fd_cloexec(run->report, true) < 0 || fd_nonblocking(run->report) < 0))
 		run->report = -1;

@@ -33,6 +33,7 @@ struct run {
 	int report;  /* to the supervisor; may be gone at any time */
 	int signals; /* the reading end of the signal pipe */
 	int control; /* the FIFO; -1: none */
+	int turn_fd; /* the folder's lock: held until the end */
 	int record_fd;
 	struct record record;
 	struct sink sink;
