@@ -27,10 +27,13 @@ static void on_abort(int number)
 {
 	static const char said[] = "the run's lines:\n";
 	(void)number;
+	if (is_replay && sim_tail)
+		sim_print_tail();
 	if (is_replay)
 		_exit(1);
 	(void)!write(STDERR_FILENO, said, sizeof(said) - 1);
-	execl("/proc/self/exe", "nixfleet-sim", "--seed", failed_seed, "--trace", (char *)NULL);
+	execl("/proc/self/exe", "nixfleet-sim", "--seed", failed_seed, "--trace", "--tail",
+		(char *)NULL);
 	_exit(1);
 }
 
@@ -115,6 +118,10 @@ int main(int argc, char **argv)
 	bool is_tracing = false, is_one = false;
 	for (int i = 1; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : "";
+		if (strcmp(argv[i], "--tail") == 0) {
+			sim_tail = true;
+			continue;
+		}
 		if (strcmp(argv[i], "--trace") == 0) {
 			is_tracing = true;
 			continue;

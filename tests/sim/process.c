@@ -114,6 +114,7 @@ void processes_end(struct sim *sim)
 			process->file->truth.was_killed = true;
 		process->kind = PROCESS_NONE;
 	}
+	sim->turn = 0;
 }
 
 bool processes_are_gone(const struct sim *sim)
@@ -141,7 +142,10 @@ void processes_check(struct sim *sim)
 			strcmp(process->record.command, "update") == 0)
 			limit += ACTIVATION_WAIT_MS;
 		sim_check(sim, age < limit || ready < BEYOND_LIMITS_MS,
-			"the runner of %s outlives every limit", process->file->name);
+			"the runner of %s (%u, step %u, killed %d) outlives every limit; %u has "
+			"the turn",
+			process->file->name, process->id, process->step, process->is_killed,
+			sim->turn);
 	}
 	sim_check(sim, running <= 1, "%u commands run at once", running);
 }

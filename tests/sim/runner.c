@@ -46,6 +46,8 @@ static void report(struct sim *sim, const struct process *process, struct rules_
 
 void runner_ended(struct sim *sim, struct process *process)
 {
+	if (sim->turn == process->id)
+		sim->turn = 0;
 	struct rules_event event = {
 		.type = EVENT_RUNNER_EXITED, .runner_exited = {process->run, TEXT_NONE}};
 	supervisor_post(sim, process->incarnation, &event, NULL);
@@ -57,6 +59,16 @@ void runner_ended(struct sim *sim, struct process *process)
 
 static void open_record(struct sim *sim, struct process *process)
 {
+	/* The turn: the folder's lock. */
+	if (sim->turn != 0 && sim->turn != process->id) {
+		disk_read(process->file, &process->record);
+		if (process->record.state == RECORD_WAITING)
+			process_next(sim, process, 20 * NS_PER_MS);
+		else
+			process_end(sim, process);
+		return;
+	}
+	sim->turn = process->id;
 	if (process->file->lock != 0 || !process->file->is_there) {
 		process_end(sim, process);
 		return;

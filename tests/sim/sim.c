@@ -62,16 +62,32 @@ uint64_t sim_world_time(const struct sim *sim, struct mono due)
 	return at > NS_PER_S ? at - NS_PER_S : 0;
 }
 
+#define TAIL_LINES 200
+#define LINE_BYTES 400
+
+bool sim_tail;
+static char tail[TAIL_LINES][LINE_BYTES];
+static uint64_t tail_next;
+
+void sim_print_tail(void)
+{
+	uint64_t first = tail_next > TAIL_LINES ? tail_next - TAIL_LINES : 0;
+	for (uint64_t i = first; i < tail_next; i++)
+		fprintf(stderr, "%s\n", tail[i % TAIL_LINES]);
+}
+
 void sim_trace(struct sim *sim, const char *format, ...)
 {
 	va_list args;
 	if (!sim->is_tracing)
 		return;
-	printf("[%10" PRIu64 "] ", sim->now / NS_PER_MS);
+	char *line = tail[tail_next++ % TAIL_LINES];
+	int at = snprintf(line, LINE_BYTES, "[%10" PRIu64 "] ", sim->now / NS_PER_MS);
 	va_start(args, format);
-	vprintf(format, args);
+	vsnprintf(line + at, LINE_BYTES - (size_t)at, format, args);
 	va_end(args);
-	putchar('\n');
+	if (!sim_tail)
+		puts(line);
 }
 
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)

@@ -61,6 +61,7 @@ struct sim {
 	uint32_t timer_count;
 	uint64_t frozen_supervisor, frozen_worker; /* they are not scheduled until then */
 	bool is_network_down;
+	uint32_t turn; /* the runner that holds the folder's lock; 0: none */
 	uint64_t disk_hangs_until;
 	struct disk disk;
 	struct sim_supervisor *supervisor;
@@ -80,6 +81,9 @@ struct mono sim_mono(const struct sim *sim);
 struct wall sim_wall(const struct sim *sim);
 /* World time at which the machine's clock shows this; UINT64_MAX for never. */
 uint64_t sim_world_time(const struct sim *sim, struct mono due);
+/* Where the last lines are kept instead of printed, for sim_print_tail(). */
+extern bool sim_tail;
+void sim_print_tail(void);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The run is wrong: says so with the seed and its lines, and ends the process. */
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
