@@ -267,7 +267,7 @@ def line_latency(build):
 
 def flood_over_websocket(build):
     host = Host(build, 5, "ws", quiet=True)
-    host.stub(f"echo began > {host.marks.path}; yes {LINE} | head -n {LINES}\n")
+    host.stub(f"echo began > {host.marks.path}; yes {LINE} | head -n {LINES}; exit 3\n")
     host.start()
     status = host.ready()
     pids = status["pid"], status["worker_pid"]
