@@ -343,6 +343,7 @@ def main():
         lines = [json.loads(line) for line in board.log.read_text().splitlines()]
         frames = [line for line in lines if line["path"] == "/ws/complete/status"]
         expect("the log has the frames", (frames[0]["method"], frames[0]["body"]["exit_code"]), ("IN", 3))
+        expect("also the first", len([line for line in lines if line["path"] == "/ws/Complete/register"]), 1)
         expect("and no token", SHARED in board.log.read_text(), False)
         for part, options in ((plain_output, ["--no-output-log"]), (silence, ["--ping-ms", "200", "--idle-ms", "400"])):
             board = Dashboard(folder, *options)

@@ -14,6 +14,7 @@
 #include <event2/http.h>
 
 #include "tests/dashboard/dashboard.h"
+#include "tests/dashboard/fields.h"
 #include "tests/dashboard/socket.h"
 
 void sockets_init(struct sockets *sockets, struct dashboard *dashboard)
@@ -44,6 +45,15 @@ void sockets_finish(struct sockets *sockets)
 	}
 }
 
+/* The host as the log has it: the first frame of a connection says itself whose it is. */
+static const char *log_name(const struct socket *socket, const json_t *payload)
+{
+	const char *name = json_string_value(json_object_get(payload, "hostname"));
+	if (*socket->host)
+		return socket->host;
+	return name && fields_host_id(name) ? name : NULL;
+}
+
 void socket_log(const struct socket *socket, const char *method, const char *type,
 	const json_t *payload, const char *fault)
 {
@@ -51,12 +61,13 @@ void socket_log(const struct socket *socket, const char *method, const char *typ
 	struct dashboard *dashboard = socket->sockets->dashboard;
 	if (strcmp(type, "output") == 0 && !dashboard->options.log_output)
 		return;
-	snprintf(path, sizeof(path), "/ws/%s/%s", *socket->host ? socket->host : "-", type);
+	const char *name = log_name(socket, payload);
+	snprintf(path, sizeof(path), "/ws/%s/%s", name ? name : "-", type);
 	request_log_write(&dashboard->log, &(struct request_log_line){
 						   .now = mono_now(),
 						   .method = method,
 						   .path = path,
-						   .host = *socket->host ? socket->host : NULL,
+						   .host = name,
 						   .auth = "shared",
 						   .body = payload,
 						   .connection = socket->number,
