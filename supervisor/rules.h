@@ -64,17 +64,18 @@
 	X(ACTION_EXIT, "exit")
 
 /* What a store child does; the shell gives it what the core's state holds. */
-#define RULES_ACTS(X)                       \
-	X(ACT_SCAN, "read the records")     \
-	X(ACT_ACCEPT, "accept a command")   \
-	X(ACT_SETTLE, "settle a run")       \
-	X(ACT_KEEP, "keep a result")        \
-	X(ACT_MARK, "mark a run")           \
-	X(ACT_CANCEL, "cancel a run")       \
-	X(ACT_END, "end a hung runner")     \
-	X(ACT_TOKEN, "keep the token")      \
-	X(ACT_RETAIN, "remove old records") \
-	X(ACT_FLIGHT, "save the flight recorder")
+#define RULES_ACTS(X)                             \
+	X(ACT_SCAN, "read the records")           \
+	X(ACT_ACCEPT, "accept a command")         \
+	X(ACT_SETTLE, "settle a run")             \
+	X(ACT_KEEP, "keep a result")              \
+	X(ACT_MARK, "mark a run")                 \
+	X(ACT_CANCEL, "cancel a run")             \
+	X(ACT_END, "end a hung runner")           \
+	X(ACT_TOKEN, "keep the token")            \
+	X(ACT_RETAIN, "remove old records")       \
+	X(ACT_FLIGHT, "save the flight recorder") \
+	X(ACT_SENT, "note how much output was sent")
 
 #define X(NAME, text) NAME,
 enum rules_event_type {
@@ -241,8 +242,10 @@ struct rules {
 	struct mono retain_next;
 	bool is_retaining;
 	bool is_saving_flight;
-	bool is_cloning;   /* the agent's own clone is being made: no command meanwhile */
-	uint64_t sequence; /* the last one given */
+	bool is_saving_sent;
+	struct mono sent_next; /* not before */
+	bool is_cloning;       /* the agent's own clone is being made: no command meanwhile */
+	uint64_t sequence;     /* the last one given */
 	bool is_stopping;
 	int exit_code;
 	int restart_code;
@@ -301,6 +304,7 @@ struct rules_event {
 		struct {
 			struct text name;
 			const struct record *record;
+			uint64_t sent; /* of its output */
 			bool is_live, is_owed;
 		} found;
 		struct {

@@ -97,4 +97,5 @@ void history_note_run(struct rules *rules, const struct rules_run *run);
 void history_note_record(struct rules *rules, const struct record *record);
 /* All of it, to a worker that has just begun; oldest first. */
 void history_tell(struct rules *rules, struct rules_actions *actions);
-void runs_sent(struct rules *rules, struct text name, uint64_t offset);
+void runs_sent(
+	struct rules *rules, struct text name, uint64_t offset, struct rules_actions *actions);

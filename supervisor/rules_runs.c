@@ -154,11 +154,19 @@ static void tell_started(
 				.owed = run->telling != TELLING_NONE}});
 }
 
-void runs_sent(struct rules *rules, struct text name, uint64_t offset)
+/* Kept on the disk now and then: after a restart of the agent what was sent is not sent again. */
+void runs_sent(
+	struct rules *rules, struct text name, uint64_t offset, struct rules_actions *actions)
 {
 	uint32_t index = runs_find(rules, name);
-	if (index != RULES_NO_RUN && offset > rules->runs[index].sent)
-		rules->runs[index].sent = offset;
+	if (index == RULES_NO_RUN || offset <= rules->runs[index].sent)
+		return;
+	rules->runs[index].sent = offset;
+	if (rules->is_saving_sent || !mono_reached(rules->now, rules->sent_next))
+		return;
+	rules->is_saving_sent = true;
+	rules->sent_next = mono_after(rules->now, SENT_SAVE_MS);
+	rules_emit_store(actions, ACT_SENT, index);
 }
 
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
@@ -293,6 +301,7 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 	struct rules_run *run = &rules->runs[index];
 	text_copy(event->found.name, run->name, sizeof(run->name));
 	take_record(run, record);
+	run->sent = event->found.sent;
 	run->telling = event->found.is_owed ? TELLING_OWED : TELLING_NONE;
 	if (record->told == RECORD_IS_DELIVERED)
 		run->telling = TELLING_DONE;
@@ -597,7 +606,8 @@ static void stored_run(
 	case ACT_SCAN:
 	case ACT_TOKEN:
 	case ACT_RETAIN:
-	case ACT_FLIGHT: break;
+	case ACT_FLIGHT:
+	case ACT_SENT: break;
 	}
 	store_wanted(rules, index, actions);
 }
@@ -697,6 +707,7 @@ void runs_stored(
 		rules->retain_next = mono_after(rules->now, RETAIN_EVERY_MS);
 		break;
 	case ACT_FLIGHT: rules->is_saving_flight = false; break;
+	case ACT_SENT: rules->is_saving_sent = false; break;
 	case ACT_ACCEPT:
 	case ACT_SETTLE:
 	case ACT_END:

@@ -191,7 +191,7 @@ void worker_said(
 	case MESSAGE_CANCEL:
 		runs_cancel(rules, said->cancel.run, said->cancel.kill, RULES_NO_CLIENT, actions);
 		break;
-	case MESSAGE_SENT: runs_sent(rules, said->sent.run, said->sent.offset); break;
+	case MESSAGE_SENT: runs_sent(rules, said->sent.run, said->sent.offset, actions); break;
 	case MESSAGE_DELIVERED: runs_told(rules, said->delivered.run, TEXT_NONE, actions); break;
 	case MESSAGE_UNDELIVERABLE:
 		runs_told(rules, said->undeliverable.run,

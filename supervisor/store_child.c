@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +25,9 @@
 #include "supervisor/shell.h"
 
 #define LOCK_LOOK_MS 5
+
+#define SENT_NAME      "sent"
+#define SENT_TEMPORARY "sent.new"
 
 static int fail(struct store_job *job, const char *call)
 {
@@ -47,6 +51,8 @@ static void say_found(
 	stored.found.live = is_live;
 	stored.found.owed = record->origin == ORIGIN_DASHBOARD &&
 			    strcmp(record->dashboard, job->config->url) == 0;
+	if (text_is(name, job->sent_run))
+		stored.found.sent = job->sent;
 	say(job, &stored);
 }
 
@@ -350,6 +356,28 @@ static int act_flight(struct store_job *job)
 		       : 0;
 }
 
+/* `RUN OFFSET`. What is lost of it is sent once more, so nothing waits for the medium. */
+static int act_sent(struct store_job *job)
+{
+	char text[RUN_NAME_BYTES_MAX + 32];
+	int size = snprintf(text, sizeof(text), "%s %" PRIu64 "\n", job->run->name, job->run->sent);
+	own_fd fd = openat(job->state, SENT_TEMPORARY,
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fd_write_all(fd, text, (size_t)size) < 0 ||
+		renameat(job->state, SENT_TEMPORARY, job->state, SENT_NAME) < 0)
+		return fail(job, "write of what was sent");
+	return 0;
+}
+
+static void read_sent(struct store_job *job)
+{
+	char text[RUN_NAME_BYTES_MAX + 32];
+	ssize_t size = fd_read_file(job->state, SENT_NAME, text, sizeof(text) - 1);
+	text[size > 0 ? size : 0] = '\0';
+	if (sscanf(text, "%128s %" SCNu64, job->sent_run, &job->sent) != 2)
+		job->sent_run[0] = '\0';
+}
+
 /* ---- all records ---- */
 
 static bool is_unfinished(const struct record_entry *entry)
@@ -434,6 +462,7 @@ static int act_scan(struct store_job *job)
 	if (record_folder_list(job->runs, &list) < 0)
 		return fail(job, "read of the folder");
 	mark_last(&list);
+	read_sent(job);
 	job->is_more = list.is_cut;
 	job->is_unsettled = list.is_unsettled;
 	int done = find_all(job, &list);
@@ -483,6 +512,7 @@ static int (*const acts[])(struct store_job *job) = {
 	[ACT_TOKEN] = act_token,
 	[ACT_RETAIN] = act_retain,
 	[ACT_FLIGHT] = act_flight,
+	[ACT_SENT] = act_sent,
 };
 
 void store_child_run(struct store_job *job)

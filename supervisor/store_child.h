@@ -17,10 +17,12 @@ struct store_job {
 	const char *token;
 	const pid_t *known; /* the supervisor's own children */
 	uint32_t known_count;
-	int runs;          /* the folder of the records */
-	int state;         /* the state folder */
-	int flight;        /* shared memory, -1: none */
-	int out;           /* where frames go */
+	int runs;                              /* the folder of the records */
+	int state;                             /* the state folder */
+	int flight;                            /* shared memory, -1: none */
+	int out;                               /* where frames go */
+	char sent_run[RUN_NAME_BYTES_MAX + 1]; /* whose output was sent last, and how much of it */
+	uint64_t sent;
 	const char *call;  /* out: what failed */
 	uint64_t sequence; /* out: the highest there is */
 	pid_t parent;      /* the supervisor */

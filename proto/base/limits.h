@@ -77,6 +77,7 @@
 #define ACTIVATION_WAIT_MS  3600000 /* for a unit outside the tree, whatever the deadline was */
 #define RECORD_LOOK_MS      250
 #define SENT_EVERY_MS       1000
+#define SENT_SAVE_MS        5000 /* on the disk */
 #define ANNOUNCE_DELIVER_MS 10000
 #define LEAVE_DELIVER_MS    10000
 #define LEAVE_ACTED_MS      300000 /* a reboot that was asked for should have happened */

@@ -357,6 +357,7 @@ void store_step(struct sim *sim, struct process *process)
 		break;
 	case ACT_TOKEN:
 	case ACT_RETAIN:
-	case ACT_FLIGHT: done(sim, process, process_disk_works(sim) ? 0 : EIO); break;
+	case ACT_FLIGHT:
+	case ACT_SENT: done(sim, process, process_disk_works(sim) ? 0 : EIO); break;
 	}
 }

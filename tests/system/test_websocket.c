@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/system/world.h"
@@ -364,6 +365,38 @@ Test(websocket, s19_output_and_outcome_survive_the_worker)
 	free(runs);
 	cr_assert(ge(int, number("counts.output"), 8));
 	cr_assert(world_until(&world, 5000, compartment_is, "system=error"));
+}
+
+/* The agent itself is killed: the next one adopts the runner, goes on with the output where it was,
+ * and tells the true outcome. */
+Test(websocket, s05_output_goes_on_under_the_next_agent)
+{
+	open_world("");
+	switch_stub("i=0; while [ ! -e $HOME/go ]; do i=$((i+1)); echo line $i; sleep 0.1; done; "
+		    "echo last; exit 4");
+	start();
+	world_command(&world, "switch");
+	char sent[WORLD_TEXT_BYTES];
+	snprintf(sent, sizeof(sent), "state/sent");
+	cr_assert(world_until(&world, 10000, file_exists, sent));
+	int lines = number("counts.output");
+	kill(world.agent, SIGKILL);
+	world_agent_wait(&world, 5000);
+	world_agent_start(&world);
+	reach("registrations", 2, 10000);
+	reach("counts.output", lines + 5, 10000);
+	world_file(&world, "go", "", 0644);
+	reach("counts.status", 1, 10000);
+	cr_assert(world_until(&world, 5000, world_status_is, "owed=0"));
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_expect(strstr(runs, "delivered") && strstr(runs, "exited 4"), "%s", runs);
+	free(runs);
+	/* Some lines may come twice, from the last note of what was sent on; not all of them. */
+	struct stat info;
+	char path[WORLD_TEXT_BYTES];
+	snprintf(path, sizeof(path), "%s/state/sent", world.folder);
+	cr_expect(stat(path, &info) == 0 && info.st_size > 20);
 }
 
 Test(websocket, a_failure_that_nobody_saw_is_a_red_line_and_a_compartment)
