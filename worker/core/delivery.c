@@ -246,7 +246,9 @@ static void stream_next(struct agent *agent, struct mono now, struct actions *ac
 	struct debt *debt = next == DEBT_NONE ? NULL : &agent->debts.list[next];
 	if (debt && !debt->is_streamed) {
 		if (debt->stream_due.ns == 0)
-			debt->stream_due = mono_after(now, STREAM_DRAIN_MS);
+			debt->stream_due = mono_after(now, debt->outcome == OUTCOME_CANCELLED
+								   ? STREAM_DRAIN_STOP_MS
+								   : STREAM_DRAIN_MS);
 		stream(agent, now,
 			&(struct agent_action_stream){
 				text_of(debt->run), text_of(debt->command), debt->sent, true},
