@@ -285,9 +285,8 @@ def flood_over_websocket(build):
         time.sleep(0.02)
     took = (until(lambda: host.requests("status"))[0]["ms"] - host.marks.times["began"][0]) / 1000
     lines = host.seen()["log"][-1]["lines"]
-    if lines != LINES:
-        raise SystemExit(f"bench: {lines} of {LINES} lines have come")
-    row("1,000,000 lines until frames and status are there, ws", took, "s", 2.0, f"{LINES / took:,.0f} lines/s")
+    row("1,000,000 lines until frames and status are there, ws", took, "s", 2.0, f"{lines / took:,.0f} lines/s")
+    row("  lines left out", LINES - lines, "", 0)
     row("  CPU of the agent for it", (cpu_ms(*pids) - cpu + of_runner) / 1000, "s", 2.0)
     row("  worker's memory grew by at most", most - before, "KiB", 256)
     host.close()
