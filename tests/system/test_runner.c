@@ -164,6 +164,52 @@ Test(runner, s18_short_writes_and_a_full_disk_lose_output_and_nothing_else)
 	cr_assert(eq(i64, lone.report.result.code, 5));
 }
 
+/* Whatever single write or sync fails: the outcome comes, by the record, the pipe or both; it is
+ * the true one or says that nothing was started; and what is called kept is in the record. */
+static void fail_each(const char *call, const char *error, int most)
+{
+	char inject[96];
+	for (int n = 1; n <= most; n++) {
+		lone_runner_open(&lone);
+		snprintf(inject, sizeof(inject), "%s:error=%s:when=%d", call, error, n);
+		need_strace(inject);
+		lone_runner_stub(&lone, "nixos-rebuild",
+			"#!/bin/sh\necho one\necho two >&2\nsleep 0.05\necho three\nexit 3\n");
+		lone_runner_start(&lone, "switch");
+		int code = lone_runner_wait(&lone, 20000);
+		cr_assert(lt(int, code, 1000), "%s: it died of %d", inject, code);
+		cr_assert(eq(int, (int)lone.report.type, REPORT_RESULT), "%s", inject);
+		const struct report_result *result = &lone.report.result;
+		bool is_true = (result->outcome == OUTCOME_EXITED && result->code == 3) ||
+			       result->outcome == OUTCOME_REFUSED;
+		cr_assert(is_true, "%s: %llu", inject, (unsigned long long)result->outcome);
+		bool is_kept = lone.record.state == RECORD_FINISHED && lone.record.code == 3;
+		cr_assert(is_kept || !result->kept, "%s: kept, and not there", inject);
+		lone_runner_close(&lone);
+	}
+}
+
+Test(runner, s18_whichever_write_finds_the_disk_full)
+{
+	fail_each("pwrite64", "ENOSPC", 10);
+}
+
+Test(runner, s18_whichever_write_fails_in_the_disk)
+{
+	fail_each("pwrite64", "EIO", 10);
+}
+
+Test(runner, s18_whichever_sync_fails)
+{
+	fail_each("fsync", "EIO", 3);
+	fail_each("fsync", "EDQUOT", 3);
+}
+
+Test(runner, s18_whichever_write_is_interrupted)
+{
+	fail_each("pwrite64", "EINTR", 10);
+}
+
 Test(runner, s18_a_quota_loses_output_and_nothing_else)
 {
 	lone_runner_open(&lone);
