@@ -242,6 +242,10 @@ static void on_arrival(struct sim *sim, struct sim_timer *timer)
 	if (flight->is_lost || sim->is_network_down || !flight->is_acting) {
 		lose(sim, flight);
 		back = sim_random(sim, SILENCE_NS);
+		/* Somebody else answers: a portal, a proxy's error page. */
+		if (!flight->is_acting && sim_random(sim, 2) == 0)
+			flight->reply.code = 200;
+		flight->reply.is_garbage = true;
 	} else if (sim_chance(sim, sim->faults.network)) {
 		spoil(sim, flight);
 	}

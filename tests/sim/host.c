@@ -142,6 +142,7 @@ bool host_is_quiet(struct sim *sim)
 
 void host_check_end(struct sim *sim)
 {
+	worker_process_check_end(sim);
 	struct record record;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
 		const struct file *file = sim->disk.files[i];

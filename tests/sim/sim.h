@@ -165,6 +165,7 @@ struct sim_reply {
 	uint64_t ticket; /* of the command, for the book-keeping */
 };
 void worker_process_answered(struct sim *sim, const struct sim_reply *reply);
+void worker_process_check_end(struct sim *sim);
 bool worker_process_is_content(const struct sim *sim);
 
 /* ---- channel.c: frames between the two ---- */

@@ -13,7 +13,17 @@
 
 #define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
 
+/* A command that an answer brought: it may be lost only with the worker, before it was safe. */
+struct brought {
+	uint64_t ticket;
+	bool is_excused;
+};
+
+#define BROUGHT_MAX 1024
+
 struct sim_worker {
+	struct brought brought[BROUGHT_MAX];
+	uint32_t brought_count;
 	bool is_alive, is_ready, is_leaving;
 	uint64_t life;
 	uint64_t token; /* the number of its own one; 0: none */
@@ -65,6 +75,34 @@ void worker_process_start(struct sim *sim, uint64_t life)
 	sim->frozen_worker = 0;
 }
 
+static bool is_safe(const struct sim *sim, uint64_t ticket)
+{
+	for (uint32_t i = 0; i < sim->disk.count; i++) {
+		const struct truth *truth = &sim->disk.files[i]->truth;
+		if (truth->ticket == ticket && truth->is_accepted)
+			return true;
+	}
+	return false;
+}
+
+static void excuse_brought(struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->worker->brought_count; i++) {
+		struct brought *brought = &sim->worker->brought[i];
+		brought->is_excused = brought->is_excused || !is_safe(sim, brought->ticket);
+	}
+}
+
+void worker_process_check_end(struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->worker->brought_count; i++) {
+		const struct brought *brought = &sim->worker->brought[i];
+		sim_check(sim, brought->is_excused || is_safe(sim, brought->ticket),
+			"a command (%u) was brought to a worker that lives, and is lost",
+			(unsigned)brought->ticket);
+	}
+}
+
 void worker_process_kill(struct sim *sim, const char *why)
 {
 	struct sim_worker *worker = sim->worker;
@@ -73,6 +111,7 @@ void worker_process_kill(struct sim *sim, const char *why)
 	sim_trace(sim, "worker: ends: %s", why);
 	worker->is_alive = false;
 	sim->frozen_worker = 0;
+	excuse_brought(sim);
 	/* What it had told the dashboard and not the disk is told again. */
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
 		struct truth *truth = &sim->disk.files[i]->truth;
@@ -398,6 +437,8 @@ void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
 	if (reply->token)
 		worker->token = reply->token;
 	worker->answer_ticket = reply->ticket;
+	if (reply->ticket && worker->brought_count < BROUGHT_MAX)
+		worker->brought[worker->brought_count++].ticket = reply->ticket;
 	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ANSWER,
 					  .answer = {.id = reply->id,
 						  .result = result,

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* What the supervisor keeps on the disk: a disk that hangs or refuses, many records, foreign ones,
+ * and runners of an agent before. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/record.h"
+#include "tests/system/world.h"
+
+static struct world world;
+static char mounted[WORLD_TEXT_BYTES]; /* a disk of our own, perhaps frozen; empty: none */
+static pid_t tracer;
+
+static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int shell(const char *format, ...)
+{
+	char command[WORLD_TEXT_BYTES * 2];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	return system(command);
+}
+
+static void stop_tracing(void)
+{
+	if (tracer > 0) {
+		kill(tracer, SIGTERM);
+		waitpid(tracer, NULL, 0);
+	}
+	tracer = 0;
+}
+
+static void finish(void)
+{
+	stop_tracing();
+	if (mounted[0])
+		shell("fsfreeze -u %s 2>/dev/null", mounted);
+	world_close(&world);
+	if (mounted[0])
+		shell("umount -l %s", mounted);
+}
+
+TestSuite(store, .fini = finish, .timeout = 120);
+
+/* nfctl status --json: the member's text, or "". */
+static bool status_says(struct world *at, void *needle)
+{
+	char *output;
+	world_nfctl(at, "status --json", &output);
+	bool found = output && strstr(output, needle) != NULL;
+	free(output);
+	return found;
+}
+
+static bool file_exists(struct world *at, void *name)
+{
+	char path[WORLD_TEXT_BYTES];
+	snprintf(path, sizeof(path), "%s/%s", at->folder, (const char *)name);
+	return access(path, F_OK) == 0;
+}
+
+/* A loop device that can be frozen holds the state folder. */
+static void open_on_own_disk(void)
+{
+	world_open(&world, "");
+	int done = shell("cd %s && truncate -s 24M disk && mkfs.ext4 -q -F disk 2>/dev/null && "
+			 "mount -o loop disk state 2>/dev/null && chmod 700 state",
+		world.folder);
+	if (done != 0)
+		cr_skip_test("skipped: no loop device can be mounted here");
+	snprintf(mounted, sizeof(mounted), "%s/state", world.folder);
+}
+
+Test(store, s18_a_disk_that_hangs_is_named_while_the_command_waits_and_nothing_is_claimed)
+{
+	int one = 1;
+	char *output, text[WORLD_TEXT_BYTES];
+	if (geteuid() != 0)
+		cr_skip_test("skipped: only root can freeze a disk");
+	open_on_own_disk();
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\nexit 3\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	cr_assert(eq(int, shell("fsfreeze -f %s", mounted), 0));
+	world_command(&world, "switch");
+	/* The act, its run and how long it hangs, from memory and at once. */
+	cr_assert(world_until(&world, 15000, status_says, "accept a command"));
+	for (int i = 0; i < 20; i++) {
+		uint64_t start = world_ms();
+		world_nfctl(&world, "status", &output);
+		cr_assert(strstr(output, "the disk hangs for") != NULL, "%s", output);
+		/* 100 ms are the agent's; a busy machine needs some for the shell and nfctl. */
+		cr_assert(lt(u64, world_ms() - start, 500));
+		free(output);
+	}
+	cr_assert(not(file_exists(&world, "ran")), "it ran before it was safe");
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "accepted id=") == NULL, "said to be safe: %s", log);
+	free(log);
+	cr_assert(eq(int, shell("fsfreeze -u %s", mounted), 0));
+	cr_assert(world_until(&world, 90000, world_has_outcomes, &one));
+	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "error"));
+	cr_assert(file_exists(&world, "ran"));
+}
+
+/* Every fsync of the agent and its children fails while it is traced. */
+static void trace_failing(const char *what)
+{
+	char pid[16], inject[64];
+	snprintf(pid, sizeof(pid), "%d", (int)world.agent);
+	snprintf(inject, sizeof(inject), "inject=%s", what);
+	tracer = fork();
+	if (tracer == 0) {
+		int null = open("/dev/null", O_RDWR);
+		dup2(null, 1);
+		dup2(null, 2);
+		execlp("strace", "strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,pwrite64",
+			"-e", inject, "-p", pid, (char *)NULL);
+		_exit(127);
+	}
+}
+
+static bool is_traced(struct world *at, void *unused)
+{
+	char path[64], line[256];
+	bool traced = false;
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)at->agent);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		int by;
+		traced = traced || (sscanf(line, "TracerPid: %d", &by) == 1 && by > 0);
+	}
+	if (file)
+		fclose(file);
+	return traced;
+}
+
+static void expect_refused_then_healed(const char *fault, const char *says)
+{
+	int one = 1;
+	char text[WORLD_TEXT_BYTES];
+	if (shell("strace -o /dev/null true 2>/dev/null") != 0)
+		cr_skip_test("skipped: strace cannot trace here");
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\nexit 3\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	trace_failing(fault);
+	cr_assert(world_until(&world, 10000, is_traced, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 20000, status_says, (void *)says));
+	cr_assert(not(file_exists(&world, "ran")), "it ran before it was safe");
+	stop_tracing();
+	cr_assert(world_until(&world, 45000, world_has_outcomes, &one));
+	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "error"));
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+}
+
+Test(store, s18_an_fsync_that_fails_is_said_and_tried_until_it_works)
+{
+	expect_refused_then_healed("fsync,fdatasync:error=EIO", "fsync of the record");
+}
+
+Test(store, s18_a_full_disk_is_said_and_tried_until_it_works)
+{
+	expect_refused_then_healed("pwrite64:error=ENOSPC", "write of the record");
+}
+
+/* ---- runners of an agent before ---- */
+
+static pid_t child_named(const char *name)
+{
+	char text[32] = "";
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	pid_t found = 0;
+	while (proc && (entry = readdir(proc))) {
+		char path[300], line[4096] = "";
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		FILE *file = fopen(path, "re");
+		if (!file)
+			continue;
+		bool is_it = fgets(text, sizeof(text), file) &&
+			     strncmp(text, name, strlen(name)) == 0;
+		fclose(file);
+		snprintf(path, sizeof(path), "/proc/%s/environ", entry->d_name);
+		int fd = is_it ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		ssize_t size = fd >= 0 ? read(fd, line, sizeof(line) - 1) : 0;
+		if (fd >= 0)
+			close(fd);
+		if (size > 0 && memmem(line, (size_t)size, world.host, strlen(world.host)))
+			found = (pid_t)atoi(entry->d_name);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+static void kill_agent(void)
+{
+	kill(world.agent, SIGKILL);
+	world_agent_wait(&world, 5000);
+}
+
+static json_int_t run_number(const char *field)
+{
+	json_t *status = world_status(&world);
+	json_int_t value = json_integer_value(
+		json_object_get(json_array_get(json_object_get(status, "runs"), 0), field));
+	json_decref(status);
+	return value;
+}
+
+Test(store, an_adopted_runner_keeps_its_clock_and_its_end_is_seen_at_once)
+{
+	int one = 1;
+	world_open(&world, "");
+	world_set(&world, "NIXFLEET_TIMEOUT_SWITCH", "77");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\ntouch $HOME/running\nwhile [ ! -e $HOME/go ]; do sleep 0.02; "
+		"done\nexit 6\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 15000, file_exists, "running"));
+	uint64_t began = world_ms();
+	kill_agent();
+	while (world_ms() - began < 2500)
+		world_until(&world, 100, file_exists, "never");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_status_is, "health=0"));
+	cr_assert(ge(i64, run_number("elapsed_ms"), 2500));
+	cr_assert(lt(i64, run_number("elapsed_ms"), 2500 + 20000));
+	cr_assert(eq(i64, run_number("deadline_ms"), 77000));
+	world_file(&world, "go", "", 0644);
+	uint64_t ended = world_ms();
+	cr_assert(world_until(&world, 5000, world_has_outcomes, &one));
+	cr_assert(lt(u64, world_ms() - ended, 2000));
+}
+
+/* Ended, if perhaps not yet reaped by whoever has it now. */
+static bool is_gone(pid_t pid)
+{
+	char path[64], state = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return true;
+	int found = fscanf(file, "%*d (%*[^)]) %c", &state);
+	fclose(file);
+	return found == 1 && state == 'Z';
+}
+
+Test(store, s14_a_stopped_adopted_runner_is_ended_after_its_limits)
+{
+	int one = 1;
+	char text[WORLD_TEXT_BYTES];
+	world_open(&world, "");
+	world_set(&world, "NIXFLEET_TIMEOUT_PULL", "2");
+	world_stub(&world, "git", "#!/bin/sh\ntouch $HOME/running\nsleep 1000\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	world_command(&world, "pull");
+	cr_assert(world_until(&world, 15000, file_exists, "running"));
+	pid_t runner = child_named("nixfleet-runner");
+	cr_assert(runner > 1);
+	cr_assert(eq(int, kill(runner, SIGSTOP), 0));
+	kill_agent();
+	world_agent_start(&world);
+	/* Deadline, grace, tree and what the runner may be late, as limits.h has them. */
+	cr_assert(world_until(&world,
+		2000 + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS + 15000,
+		world_has_outcomes, &one));
+	cr_assert(strstr(world_outcome(&world, "comment", text), "pull") != NULL, "%s", text);
+	cr_assert(is_gone(runner));
+}
+
+/* ---- many records, and strange ones ---- */
+
+static void write_record(uint32_t number, bool is_delivered)
+{
+	char path[WORLD_TEXT_BYTES];
+	struct record record = {.state = RECORD_EMPTY};
+	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-%04x.run", world.folder,
+		number);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && record_reserve(fd) == 0);
+	const struct record_frame frames[] = {
+		{.type = RECORD_ACCEPTED,
+			.accepted = {.sequence = number,
+				.command = text_of("pull"),
+				.origin = is_delivered ? ORIGIN_DASHBOARD : ORIGIN_LOCAL,
+				.dashboard = TEXT_NONE}},
+		{.type = RECORD_RESULT,
+			.result = {.outcome = OUTCOME_EXITED,
+				.reason = TEXT_NONE,
+				.summary = TEXT_NONE,
+				.method = TEXT_NONE,
+				.left = TEXT_NONE}},
+		{.type = RECORD_DELIVERED},
+	};
+	for (int i = 0; i < 2 + is_delivered; i++)
+		cr_assert(record_append(fd, &record, &frames[i]) == 0);
+	close(fd);
+}
+
+static void make_runs_folder(void)
+{
+	cr_assert(eq(int,
+		shell("chmod 700 %s/state && mkdir -m 700 %s/state/runs", world.folder,
+			world.folder),
+		0));
+}
+
+static uint32_t count_records(void)
+{
+	char path[WORLD_TEXT_BYTES];
+	uint32_t count = 0;
+	const struct dirent *entry;
+	snprintf(path, sizeof(path), "%s/state/runs", world.folder);
+	DIR *folder = opendir(path);
+	while (folder && (entry = readdir(folder)))
+		count += strstr(entry->d_name, ".run") != NULL;
+	if (folder)
+		closedir(folder);
+	return count;
+}
+
+static bool has_few_records(struct world *at, void *most)
+{
+	(void)at;
+	return count_records() <= *(uint32_t *)most;
+}
+
+Test(store, two_hundred_records_hold_no_start_up_and_more_are_removed)
+{
+	uint32_t most = RUNS_KEPT_MAX;
+	char *output;
+	world_open(&world, "");
+	make_runs_folder();
+	for (uint32_t i = 1; i <= RUNS_KEPT_MAX + 40; i++)
+		write_record(i, i % 2 == 0);
+	uint64_t start = world_ms();
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	/* A tenth of this in a release build; sanitizers and a busy machine cost the rest. */
+	cr_assert(lt(u64, world_ms() - start, 1500));
+	cr_assert(eq(int, world_nfctl(&world, "runs", &output), 0));
+	cr_assert(strstr(output, "20260101T000000Z-pull-00f0") != NULL, "the newest: %s", output);
+	free(output);
+	world_nfctl(&world, "run pull --wait", &output);
+	free(output);
+	cr_assert(world_until(&world, 10000, has_few_records, &most));
+}
+
+Test(store, s28_a_torn_record_is_used_a_newer_one_is_left_and_garbage_is_set_aside)
+{
+	char path[WORLD_TEXT_BYTES];
+	/* A whole frame of the type 99. */
+	static const uint8_t newer[] = {0, 0, 0, 2, 0xfd, 0x38, 0x99, 0x46, 0x91, 0x63};
+	world_open(&world, NULL);
+	make_runs_folder();
+	write_record(1, false);
+	write_record(2, false);
+	write_record(3, false);
+	/* The last frame of the second is torn; after the third's comes one that nobody knows. */
+	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-0002.run", world.folder);
+	struct record record;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert(record_read(fd, &record) == 0);
+	cr_assert(pwrite(fd, "x", 1, record.bytes - 1) == 1);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-0003.run", world.folder);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert(record_read(fd, &record) == 0);
+	cr_assert(pwrite(fd, newer, sizeof(newer), record.bytes) == (ssize_t)sizeof(newer));
+	close(fd);
+	world_file(&world, "state/runs/20260101T000000Z-pull-0004.run", "garbage", 0600);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	/* The torn one has lost its result: nothing of it ran, so it is started. */
+	cr_assert(world_until(&world, 10000, status_says, "pull-0002"));
+	cr_assert(world_until(&world, 10000, status_says, "pull-0001"));
+	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-0003.run", world.folder);
+	cr_assert(eq(int, access(path, F_OK), 0), "a newer record is left in its place");
+	cr_assert(world_until(
+		&world, 10000, file_exists, "state/runs/20260101T000000Z-pull-0004.aside"));
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "pull-0004") != NULL, "%s", log);
+	free(log);
+}
