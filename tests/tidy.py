@@ -89,7 +89,17 @@ def left_over():
     return [name(path) for path in SOURCES if words.search(path.read_text())]
 
 
-CHECKS = [layout, length, includes, licence, platform_conditions, left_over]
+def rows():
+    """tests/README.md lists each fault that must be survived, and names only tests that there are."""
+    text = (ROOT / "tests/README.md").read_text()
+    listed = {int(row) for row in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.[cp]*") if path.suffix in (".c", ".py"))
+    names = set(re.findall(r"`(s\d\d_[a-z0-9_]+)`", text))
+    return [f"row {row} is not listed" for row in range(1, 34) if row not in listed] + [
+        f"there is no test {test}" for test in sorted(names) if not re.search(rf"\b{test}\b", sources)]
+
+
+CHECKS = [rows, layout, length, includes, licence, platform_conditions, left_over]
 
 
 def main():

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "proto/channel.h"
+#include "proto/control.h"
 #include "tests/system/world.h"
 
 static struct world world;
@@ -82,6 +86,63 @@ Test(control, s27_a_thousand_silent_clients_do_not_keep_an_honest_one_out)
 	uint64_t start = world_ms();
 	cr_assert(world_until(&world, 3500, answers, NULL));
 	cr_assert(lt(u64, world_ms() - start, 3500));
+}
+
+static uint64_t microseconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* One status over a connection of its own, without a shell or nfctl between: microseconds. */
+static uint64_t ask_status(void)
+{
+	struct channel channel;
+	struct control answer = {.type = CONTROL_STATUS};
+	struct text payload;
+	uint64_t start = microseconds();
+	int client = connect_client();
+	cr_assert(ge(int, client, 0));
+	channel_init(&channel, client);
+	cr_assert(control_encode(&(struct control){.type = CONTROL_ASK_STATUS,
+					 .ask_status = {.runs_max = 8}},
+			  channel_out(&channel)) == 0);
+	cr_assert(channel_flush(&channel));
+	while (answer.type != CONTROL_DONE) {
+		struct pollfd wait = {.fd = client, .events = POLLIN};
+		cr_assert(poll(&wait, 1, 5000) == 1, "no answer in five seconds");
+		cr_assert(channel_receive(&channel), "the connection ended");
+		while (channel_next(&channel, &payload))
+			cr_assert(control_decode(payload, &answer) == SCHEMA_GOOD);
+	}
+	channel_finish(&channel);
+	return microseconds() - start;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+	return (left > right) - (left < right);
+}
+
+Test(control, s27_status_takes_under_100_ms_while_silent_clients_crowd_in)
+{
+	static uint64_t took[1000];
+	int silent[64];
+	begin();
+	for (int i = 0; i < 1000; i++) {
+		int at = i % 64;
+		if (i >= 64)
+			close(silent[at]);
+		silent[at] = connect_client();
+		took[i] = ask_status();
+	}
+	for (int i = 0; i < 64; i++)
+		close(silent[i]);
+	qsort(took, 1000, sizeof(took[0]), by_size);
+	cr_log_info("99 of 100 answers took at most %llu us", (unsigned long long)took[989]);
+	cr_assert(lt(u64, took[989], 100000));
 }
 
 Test(control, s27_a_flood_of_bytes_is_not_stored)
