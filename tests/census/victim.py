@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Who is struck and when: strace counts a process's system calls, and kills it or fails it at one of them."""
 import collections
-import pathlib
 import re
 import signal
 import subprocess
@@ -59,7 +58,8 @@ class Tracer:
         real = self.host.build / "supervisor/runner/nixfleet-runner"
         if self.strike.victim == "runner":
             wrapper = libexec / "nixfleet-runner"
-            wrapper.write_text(WRAPPER.format(folder=self.host.folder, real=real, inject=" ".join(self.strike.options())))
+            inject = " ".join(self.strike.options())
+            wrapper.write_text(WRAPPER.format(folder=self.host.folder, real=real, inject=inject))
             wrapper.chmod(0o755)
         else:
             (libexec / "nixfleet-runner").symlink_to(real)
@@ -105,6 +105,10 @@ class Tracer:
         """Lets go of what still lives: a struck process is struck once."""
         if self.process:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(20)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()  # the kernel lets go of what it traced
+                self.process.wait(5)
             self.process = None
 

@@ -87,8 +87,8 @@ def others_pages(board):
            [405, 405, 405])
     for headers, wanted in [({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403),
                             ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
-                            ({"Sec-Fetch-Site": "same-origin"}, 422), ({"Origin": f"http://127.0.0.1:{board.port}"}, 422),
-                            ({}, 422)]:
+                            ({"Sec-Fetch-Site": "same-origin"}, 422), ({}, 422),
+                            ({"Origin": f"http://127.0.0.1:{board.port}"}, 422)]:
         expect(f"a command from a page with {headers}",
                board.code("POST", "/api/hosts/toy/command", {}, headers=headers), wanted)
 

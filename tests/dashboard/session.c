@@ -182,16 +182,12 @@ static void on_heartbeat(struct host *host, const struct session_message *messag
 	}
 }
 
-void session_output(
-	struct host *host, const struct output_frame *frame, const struct session_message *message)
+static void add_output(struct host *host, const struct output_frame *frame)
 {
 	struct session *session = &host->session;
 	char command[COMMAND_BYTES_MAX + 1];
 	text_copy(frame->command, command, sizeof(command));
 	struct row *row = host_row_of(host, command);
-	session->counts[SESSION_OUTPUT]++;
-	host->last_seen = message->now;
-	host->last_seen_wall = message->wall;
 	if (!row) {
 		session_violation(session, "output of %s, which was never asked for", command);
 		return;
@@ -208,6 +204,22 @@ void session_output(
 	row_add_line(row, frame->line);
 }
 
+/* What every frame of a host's means. */
+static void heard(
+	struct host *host, enum session_frame frame, const struct session_message *message)
+{
+	host->session.counts[frame]++;
+	host->last_seen = message->now;
+	host->last_seen_wall = message->wall;
+}
+
+void session_output(
+	struct host *host, const struct output_frame *frame, const struct session_message *message)
+{
+	heard(host, SESSION_OUTPUT, message);
+	add_output(host, frame);
+}
+
 static struct text text_in(const json_t *payload, const char *name)
 {
 	const char *value = json_string_value(json_object_get(payload, name));
@@ -218,13 +230,10 @@ static void on_output(struct host *host, const struct session_message *message)
 {
 	const json_t *payload = message->payload;
 	if (!json_is_string(json_object_get(payload, "command")))
-		return;                         /* frame_check has said so */
-	host->session.counts[SESSION_OUTPUT]--; /* it is counted there */
-	session_output(host,
-		&(struct output_frame){text_in(payload, "line"), text_in(payload, "stream"),
-			text_in(payload, "command"),
-			json_is_true(json_object_get(payload, "is_error"))},
-		message);
+		return; /* frame_check has said so */
+	add_output(host, &(struct output_frame){text_in(payload, "line"),
+				 text_in(payload, "stream"), text_in(payload, "command"),
+				 json_is_true(json_object_get(payload, "is_error"))});
 }
 
 /* A status for a command that is complete, or that nobody asked for. */
@@ -351,9 +360,7 @@ void session_receive(
 	};
 	check(frame < SESSION_FRAME_COUNT);
 	check(json_is_object(message->payload));
-	host->session.counts[frame]++;
-	host->last_seen = message->now;
-	host->last_seen_wall = message->wall;
+	heard(host, frame, message);
 	frame_check(&host->session, frame, message->payload);
 	handlers[frame](host, message);
 }
