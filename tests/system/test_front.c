@@ -298,3 +298,86 @@ Test(front, a_name_that_only_the_proxy_could_know_is_the_proxys_affair)
 	cr_assert(world_until(&world, 10000, world_status_is, "gate=open"));
 	cr_assert(world_until(&world, 15000, proxy_was_asked, "POST http://only-there.invalid"));
 }
+
+/* ---- the same for a WebSocket ---- */
+
+static pid_t begin_websocket(void)
+{
+	pid_t nginx = begin("map $http_upgrade $link { default upgrade; '' close; }",
+		"proxy_http_version 1.1;\nproxy_set_header Upgrade $http_upgrade;\n"
+		"proxy_set_header Connection $link;\nproxy_read_timeout 90s;");
+	world_set(&world, "NIXFLEET_URL", "wss://localhost:%d/ws", port);
+	return nginx;
+}
+
+Test(front, a_websocket_over_tls_carries_a_command_its_output_and_its_outcome)
+{
+	int one = 1;
+	char text[WORLD_TEXT_BYTES];
+	begin_websocket();
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nseq 1 2000\nexit 3\n");
+	start_and_register();
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 15000, world_has_outcomes, &one));
+	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "error"));
+	json_t *seen = world_seen(&world);
+	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
+	cr_expect(eq(int, (int)json_integer_value(json_object_get(row, "lines")), 2000));
+	cr_expect(eq(int, (int)json_array_size(json_object_get(seen, "violations")), 0));
+	json_decref(seen);
+}
+
+Test(front, a_websocket_trusts_nobody_else_either)
+{
+	begin_websocket();
+	front_authority(&world, "other");
+	world_set(&world, "NIXFLEET_CA_FILE", "%s/other.pem", world.folder);
+	expect_refusal("certificate");
+	world_agent_stop(&world);
+	world_set(&world, "NIXFLEET_CA_FILE", "%s/mine.pem", world.folder);
+	pin("other");
+	expect_refusal("key");
+	world_agent_stop(&world);
+	pin("mine");
+	start_and_register();
+}
+
+Test(front, a_websocket_goes_through_the_proxy_of_https_proxy)
+{
+	pid_t pid;
+	char needle[64];
+	begin_websocket();
+	world_set(&world, "https_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	start_and_register();
+	snprintf(needle, sizeof(needle), "CONNECT localhost:%d", port);
+	cr_assert(ge(u32, front_count(&world, "proxy.log", needle), 1));
+	front_kill(pid);
+	cr_assert(world_until(&world, 20000, world_status_is, "why=no contact with the dashboard"));
+}
+
+Test(front, a_plain_websocket_goes_through_the_proxy_too)
+{
+	pid_t pid;
+	char needle[64];
+	front_need("tinyproxy");
+	world_open(&world, "");
+	world_set(&world, "NIXFLEET_URL", "ws://127.0.0.1:%d/ws", world.port);
+	world_set(&world, "http_proxy", "http://127.0.0.1:%d", begin_proxy(&pid));
+	start_and_register();
+	snprintf(needle, sizeof(needle), "CONNECT 127.0.0.1:%d", world.port);
+	cr_assert(ge(u32, front_count(&world, "proxy.log", needle), 1));
+	front_kill(pid);
+}
+
+/* The gateway ends what it carries: the host is back at once, and told nothing twice. */
+Test(front, s08_a_gateway_that_dies_under_a_websocket_is_used_again)
+{
+	char *argv[] = {"nginx", "-p", world.folder, "-e", "nginx.log", "-c", "nginx.conf", NULL};
+	pid_t nginx = begin_websocket();
+	start_and_register();
+	front_kill(nginx);
+	cr_assert(world_until(&world, 20000, world_status_is, "why=no contact with the dashboard"));
+	front_start(&world, "nginx.out", argv);
+	front_await(port);
+	cr_assert(world_until(&world, 20000, world_status_is, "why=all is well"));
+}
