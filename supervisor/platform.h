@@ -32,6 +32,11 @@ int platform_peer(int fd, uid_t *user, gid_t *group, pid_t *pid);
 /* A memory file of size bytes that a child may inherit, or -1 with errno. */
 int platform_memory_file(const char *name, off_t size);
 
+/* Random bytes without waiting for them; at most 256. False: the kernel has none yet. */
+bool platform_random(void *to, size_t size);
+/* Becomes the program that is open at fd, which stays open for an interpreter. Returns only with
+ * errno. */
+void platform_execute(int fd, char *const *argv, char *const *variables);
 /* The path of the running program, for finding the helpers beside it. 0, or -1 with errno. */
 int platform_own_path(char *path, size_t size);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -99,6 +100,16 @@ int platform_memory_file(const char *name, off_t size)
 	if (fd < 0 || ftruncate(fd, size) < 0)
 		return -1;
 	return steal_fd(&fd);
+}
+
+bool platform_random(void *to, size_t size)
+{
+	return getrandom(to, size, GRND_NONBLOCK) == (ssize_t)size;
+}
+
+void platform_execute(int fd, char *const *argv, char *const *variables)
+{
+	fexecve(fd, argv, variables);
 }
 
 int platform_own_path(char *path, size_t size)

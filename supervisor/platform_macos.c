@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/event.h>
 #include <sys/mman.h>
+#include <sys/param.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/sysctl.h>
 #include <sys/un.h>
@@ -86,6 +88,19 @@ int platform_memory_file(const char *name, off_t size)
 	if (ftruncate(fd, size) < 0 || fd_cloexec(fd, true) < 0)
 		return -1;
 	return steal_fd(&fd);
+}
+
+bool platform_random(void *to, size_t size)
+{
+	return getentropy(to, size) == 0;
+}
+
+/* There is no fexecve: the path that the kernel knows for the checked descriptor comes closest. */
+void platform_execute(int fd, char *const *argv, char *const *variables)
+{
+	char path[MAXPATHLEN];
+	if (fcntl(fd, F_GETPATH, path) == 0)
+		execve(path, argv, variables);
 }
 
 int platform_own_path(char *path, size_t size)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -524,7 +523,7 @@ static void begin(struct shell *shell)
 {
 	struct rules_event event = shell_event(EVENT_START);
 	uint64_t seed = 0;
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+	if (!platform_random(&seed, sizeof(seed)))
 		seed = mono_now().ns ^ (uint64_t)getpid() << 32;
 	rules_init(&shell->rules);
 	host_ops_read(shell);

@@ -97,7 +97,7 @@ static bool set_headers(struct http *http, const char *token)
 		is_whole = longer != NULL;
 		http->headers = longer ? longer : http->headers;
 	}
-	explicit_bzero(line, sizeof(line));
+	bytes_wipe(line, sizeof(line));
 	return is_whole;
 }
 

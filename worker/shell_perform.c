@@ -187,7 +187,7 @@ static void take_token(struct shell *shell, struct answer *answer)
 	if (answer->token_verdict == ANSWER_TOKEN_NEW &&
 		tokens_take(&shell->tokens, answer->token) < 0)
 		log_error("no memory for the host's new token");
-	explicit_bzero(answer->token, sizeof(answer->token));
+	bytes_wipe(answer->token, sizeof(answer->token));
 }
 
 void shell_take_reply(struct shell *shell)

@@ -11,7 +11,7 @@
 static void wipe(char **token)
 {
 	if (*token)
-		explicit_bzero(*token, strlen(*token));
+		bytes_wipe(*token, strlen(*token));
 	free(*token);
 	*token = NULL;
 }

@@ -210,7 +210,7 @@ static void end_with(struct websocket *websocket, const char *reason)
 	cleaner_line(text_of(reason), REASON_BYTES_MAX / 2, true, websocket->reason,
 		sizeof(websocket->reason));
 	drop_connection(websocket);
-	explicit_bzero(websocket->token, sizeof(websocket->token));
+	bytes_wipe(websocket->token, sizeof(websocket->token));
 	websocket->state = WEBSOCKET_ENDED;
 	websocket->due = MONO_NEVER;
 }
@@ -323,7 +323,7 @@ static void connected(struct websocket *websocket)
 		end_with(websocket, "the upgrade cannot be asked for");
 		return;
 	}
-	explicit_bzero(websocket->token, sizeof(websocket->token));
+	bytes_wipe(websocket->token, sizeof(websocket->token));
 	websocket->state = WEBSOCKET_UPGRADING;
 }
 

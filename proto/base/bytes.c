@@ -105,6 +105,13 @@ void bytes_drop(struct bytes *bytes, uint32_t size)
 	memmove(bytes->data, bytes->data + size, bytes->size);
 }
 
+void bytes_wipe(void *data, size_t size)
+{
+	volatile uint8_t *at = data;
+	for (size_t i = 0; i < size; i++)
+		at[i] = 0;
+}
+
 struct text text_of(const char *string)
 {
 	size_t size = strlen(string);

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct bytes {
@@ -32,6 +33,9 @@ uint8_t *bytes_reserve(struct bytes *bytes, uint32_t size);
 void bytes_grew(struct bytes *bytes, uint32_t size);
 /* Removes size bytes at the front. */
 void bytes_drop(struct bytes *bytes, uint32_t size);
+
+/* Overwrites memory that held a secret, also where nobody reads it again. */
+void bytes_wipe(void *data, size_t size);
 
 /* A lent piece of text or bytes; whoever lent it says until when it may be read. Not terminated. */
 struct text {

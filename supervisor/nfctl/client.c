@@ -111,15 +111,17 @@ static void take_files(struct client *client)
 		.msg_iovlen = 1,
 		.msg_control = room,
 		.msg_controllen = sizeof(room)};
-	if (client->files[0] >= 0 ||
-		recvmsg(client->channel.fd, &message, MSG_PEEK | MSG_CMSG_CLOEXEC) <= 0)
+	if (client->files[0] >= 0 || recvmsg(client->channel.fd, &message, MSG_PEEK) <= 0)
 		return;
 	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
 		return;
 	size_t size = head->cmsg_len - CMSG_LEN(0);
-	if (size == sizeof(int) || size == 2 * sizeof(int))
-		memcpy(client->files, CMSG_DATA(head), size);
+	if (size != sizeof(int) && size != 2 * sizeof(int))
+		return;
+	memcpy(client->files, CMSG_DATA(head), size);
+	for (size_t i = 0; i < size / sizeof(int); i++)
+		fd_cloexec(client->files[i], true);
 }
 
 int client_next(struct client *client, struct control *control)

@@ -51,7 +51,7 @@ _Noreturn static void become(
 	if (program >= 0) {
 		/* An interpreter opens its script by this descriptor, so it stays open. */
 		extern char **environ;
-		fexecve(program, step->argv, environ);
+		platform_execute(program, step->argv, environ);
 	} else {
 		execvp(step->argv[0], step->argv);
 	}
