@@ -33,12 +33,13 @@ static int host_shell(const char *format, ...)
 /* Of the same release as this machine, so that its libraries fit. */
 static bool make_root(void)
 {
-	return host_shell(
-		       "d=${XDG_CACHE_HOME:-$HOME/.cache}/nixfleet-test-root; "
-		       "mkdir -p ${d%%/*}; exec 9> $d.lock; flock 9; [ -e $d/etc/os-release ] && "
-		       "exit 0; . /etc/os-release; rm -rf $d.new; debootstrap --variant=minbase "
-		       "--include=systemd,systemd-sysv,dbus,sudo $VERSION_CODENAME $d.new "
-		       ">$d.log 2>&1 && mv $d.new $d") == 0;
+	return host_shell("d=${XDG_CACHE_HOME:-$HOME/.cache}/nixfleet-test-root; "
+			  "mkdir -p ${d%%/*}; exec 9> $d.lock; flock 9; [ -e "
+			  "$d/usr/lib/systemd/user/dbus.socket ] && "
+			  "exit 0; . /etc/os-release; rm -rf $d.new; debootstrap --variant=minbase "
+			  "--include=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,"
+			  "sudo $VERSION_CODENAME $d.new "
+			  ">$d.log 2>&1 && rm -rf $d && mv $d.new $d") == 0;
 }
 
 /* What the programs are linked with, besides what the system has. */

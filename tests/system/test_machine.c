@@ -347,6 +347,46 @@ Test(machine, s31_under_the_older_unit_roots_commands_get_a_scope_of_their_own)
 		0));
 }
 
+/* home-manager's: a unit of the user's own manager. */
+Test(machine, s31_under_a_users_older_unit_commands_get_a_scope_of_their_own)
+{
+	char unit[2048];
+	begin();
+	snprintf(unit, sizeof(unit),
+		"[Service]\nExecStart=%s/supervisor/nixfleet-agent --config /dev/null\n"
+		"Restart=always\nEnvironmentFile=%s/variables\nStandardError=append:%s/agent.log\n",
+		getenv("NIXFLEET_BUILD"), world.folder, world.folder);
+	world_file(&world, "unit", unit, 0644);
+	nspawn_bind(&machine, "unit", "/etc/systemd/user/nixfleet-agent.service");
+	world_set(&world, "NIXFLEET_MANAGER", "home-manager");
+	world_stub(&world, "home-manager",
+		"#!/bin/sh\nunset LD_LIBRARY_PATH\ncat /proc/self/cgroup > $HOME/cgroup\n"
+		"systemctl --user restart nixfleet-agent\nexit 9\n");
+	nspawn_boot(&machine);
+	world_set(&world, "LD_LIBRARY_PATH", "%s/lib", world.folder);
+	world_set(&world, "NIXFLEET_URL", "http://127.0.0.1:%d", world.port);
+	world_set(&world, "NIXFLEET_ALLOW_INSECURE_HTTP", "1");
+	world_set(&world, "NIXFLEET_TOKEN", "shared-token");
+	write_variables("variables");
+	cr_assert(eq(int,
+		nspawn_shell(&machine, NULL,
+			"useradd -u %d -d %s nixtest && chown -R nixtest %s && systemctl "
+			"start user@%d && setpriv --reuid %d --regid %d --clear-groups env "
+			"XDG_RUNTIME_DIR=/run/user/%d systemctl --user start "
+			"nixfleet-agent",
+			USER, world.folder, world.folder, USER, USER, USER, USER),
+		0));
+	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
+	expect_isolation("a command gets a scope of its own");
+	world_command(&world, "switch");
+	expect_outcome(1, 30000);
+	expect("home-manager exited 9");
+	cr_assert(eq(int,
+		nspawn_shell(&machine, NULL, "grep -q 'nixfleet-.*[.]scope/nixfleet-' %s/cgroup",
+			world.folder),
+		0));
+}
+
 /* ---- a reboot ---- */
 
 static bool runs_say(struct world *at, void *needle)
