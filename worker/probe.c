@@ -90,7 +90,7 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_soc
 {
 	(void)purpose;
 	note_address(data, address);
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return socket(address->family, address->socktype, address->protocol);
 }
 
 static void explain_connect(const struct probe *probe, long error)
