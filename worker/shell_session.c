@@ -83,6 +83,13 @@ static void line(struct shell *shell, const struct agent_action *action)
 
 static void stream(struct shell *shell, const struct agent_action *action)
 {
+	/* Workers before this one died over its output: the outcome is told without. */
+	if (text_is(action->stream.run, shell->withheld)) {
+		if (action->stream.ended)
+			inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_STREAMED,
+							 .streamed = {action->stream.run}});
+		return;
+	}
 	streamer_start(
 		&shell->streamer, shell->base, &action->stream, shell->now, shell->websocket);
 }

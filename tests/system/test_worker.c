@@ -225,6 +225,26 @@ static void write_output(const char *run, const char *text)
 	bytes_finish(&frame);
 }
 
+Test(worker, an_outcome_over_which_workers_died_is_delivered_without_its_output)
+{
+	rig_start_open(&rig);
+	register_twice();
+	write_output("r-1", "poison\n");
+	rig_say(&rig, &(struct message){.type = MESSAGE_ENDED,
+			      .ended = {.run = text_of("r-1"),
+				      .command = text_of("switch"),
+				      .outcome = OUTCOME_EXITED,
+				      .reason = TEXT_NONE,
+				      .summary = TEXT_NONE,
+				      .owed = true,
+				      .withheld = true}});
+	rig_expect_request(&rig, "status");
+	cr_assert(said("\"status\":\"ok\""));
+	cr_assert(not(said("poison")));
+	rig_answer(&rig, 200, "", "{\"status\":\"updated\"}");
+	rig_expect(&rig, MESSAGE_DELIVERED);
+}
+
 Test(worker, an_outcome_is_delivered_with_its_output)
 {
 	rig_start_open(&rig);
