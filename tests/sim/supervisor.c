@@ -36,6 +36,7 @@ struct sim_supervisor {
 	uint32_t ticket_next;
 	char disk_token[32];
 	uint32_t stores;
+	struct mono due; /* of the rules, after the last turn */
 };
 
 static void turn(struct sim *sim, const struct rules_event *event);
@@ -94,7 +95,7 @@ void supervisor_destroy(struct sim_supervisor *supervisor)
 
 static void notice_absence(struct sim *sim)
 {
-	uint64_t due = sim_world_time(sim, rules_due(sim->supervisor->rules));
+	uint64_t due = sim_world_time(sim, sim->supervisor->due);
 	if (due == UINT64_MAX || sim->now < due + SUPERVISOR_AWAY_MS * NS_PER_MS)
 		return;
 	struct rules_event away = event_of(sim, EVENT_AWAY);
@@ -409,6 +410,7 @@ static void turn(struct sim *sim, const struct rules_event *event)
 	uint64_t incarnation = supervisor->incarnation;
 	supervisor->actions.count = 0;
 	rules_step(supervisor->rules, event, &supervisor->actions);
+	supervisor->due = rules_due(supervisor->rules);
 	trace_turn(sim, event);
 	if (supervisor->ready == UINT64_MAX && supervisor->rules->is_scanned)
 		supervisor->ready = sim->now;
@@ -460,14 +462,13 @@ uint64_t supervisor_next(struct sim *sim)
 {
 	if (!sim->supervisor->is_up)
 		return UINT64_MAX;
-	return sim_world_time(sim, rules_due(sim->supervisor->rules));
+	return sim_world_time(sim, sim->supervisor->due);
 }
 
 void supervisor_due(struct sim *sim)
 {
 	notice_absence(sim);
-	if (!sim->supervisor->is_up ||
-		!mono_reached(sim_mono(sim), rules_due(sim->supervisor->rules)))
+	if (!sim->supervisor->is_up || !mono_reached(sim_mono(sim), sim->supervisor->due))
 		return;
 	struct rules_event event = event_of(sim, EVENT_DUE);
 	turn(sim, &event);

@@ -28,6 +28,7 @@ struct sim_worker {
 	uint64_t life;
 	uint64_t token; /* the number of its own one; 0: none */
 	struct agent agent;
+	struct mono due; /* of the core, after the last turn */
 	struct actions actions;
 	struct inbox inbox;
 	uint64_t answer_ticket; /* of the answer in this turn */
@@ -261,6 +262,7 @@ static void turn(struct sim *sim, const struct agent_event *event)
 	struct sim_worker *worker = sim->worker;
 	uint64_t life = worker->life;
 	agent_step(&worker->agent, sim_mono(sim), event, &worker->actions);
+	worker->due = agent_due(&worker->agent);
 	trace_turn(sim, event);
 	for (uint32_t i = 0; i < worker->actions.count; i++) {
 		if (sim_chance(sim, sim->faults.crash / 2)) {
@@ -308,7 +310,7 @@ uint64_t worker_process_next(struct sim *sim)
 	struct sim_worker *worker = sim->worker;
 	if (!worker->is_alive || !worker->is_ready || worker->inbox.count > 0)
 		return UINT64_MAX;
-	return sim_world_time(sim, agent_due(&worker->agent));
+	return sim_world_time(sim, worker->due);
 }
 
 void worker_process_due(struct sim *sim)
@@ -330,6 +332,7 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
 	text_copy(hello->own_token, token, sizeof(token));
 	worker->token = *token ? strtoull(token + strlen("token-"), NULL, 10) : 0;
 	agent_init(&worker->agent, &limits);
+	worker->due = agent_due(&worker->agent);
 	worker->is_ready = true;
 	say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
 }
