@@ -272,3 +272,24 @@ Test(control, s28_foreign_and_torn_records_are_set_aside_by_name)
 	snprintf(path, sizeof(path), "%s/state/runs/notes.txt", world.folder);
 	cr_assert(eq(int, access(path, F_OK), 0));
 }
+
+Test(control, own_commands_in_a_folder_that_others_can_write_to_are_not_offered)
+{
+	char path[WORLD_TEXT_BYTES], *said;
+	world_open(&world, NULL);
+	world_set(&world, "NIXFLEET_OPS_DIR", "%s/bin", world.folder);
+	world_stub(&world, "mine", "#!/bin/sh\nexit 0\n");
+	snprintf(path, sizeof(path), "%s/bin", world.folder);
+	cr_assert(eq(int, chmod(path, 0777), 0));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	cr_assert(ne(int, world_nfctl(&world, "run mine", &said), 0));
+	cr_assert(strstr(said, "Unknown command: mine") != NULL, "%s", said);
+	free(said);
+	world_agent_stop(&world);
+	cr_assert(eq(int, chmod(path, 0755), 0));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	cr_assert(eq(int, world_nfctl(&world, "run mine --wait", &said), 0), "%s", said);
+	free(said);
+}
