@@ -132,6 +132,8 @@ proxy_set_header Connection $connection_upgrade;
             shutil.copy(certificate, self.trust / certificate.name)
         shutil.copy(self.folder / "ca.pem", self.trust)
         openssl("rehash", str(self.trust))
+        bundle = pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_bytes()
+        (self.folder / "bundle.pem").write_bytes(bundle + (self.folder / "ca.pem").read_bytes())
 
     def listens(self):
         with socket.socket() as probe:

@@ -66,11 +66,24 @@ def idle_over(build, scheme, worker_budget, note):
     host.close()
 
 
+def idle_with_bundle(build):
+    """The same certificates as one file, which the TLS library reads whole."""
+    host = Host(build, 60, "https")
+    del host.environment["SSL_CERT_DIR"]
+    host.environment["SSL_CERT_FILE"] = str(host.folder / "bundle.pem")
+    host.start()
+    worker = host.ready()["worker_pid"]
+    time.sleep(3)
+    row("worker, idle, private dirty, https", smaps(worker, "Private_Dirty"), "KiB", 2970, "with a CA bundle")
+    host.close()
+
+
 def idle(build):
     heading("Idle")
     idle_over(build, "http", 2048, "")
     idle_over(build, "https", 2048, "with a hashed CA folder")
     idle_over(build, "wss", 2048, "with a hashed CA folder")
+    idle_with_bundle(build)
 
 
 # --- Heartbeats ---
