@@ -50,13 +50,27 @@ static uint64_t output_size(int folder, const char *name)
 	return fstatat(folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)info.st_size : 0;
 }
 
+/* A file that cannot be opened now is left where it is: a disk that fails or a table that is full
+ * says nothing of what stands in it. Only what is no record by its kind is set aside. */
+static void judge_unopened(int folder, const char *name, int error)
+{
+	if (error == ELOOP || error == EISDIR || error == ENXIO)
+		set_aside(folder, name, strerror(error));
+	else if (error != ENOENT)
+		log_warn("%s.run cannot be opened: %s", name, strerror(error));
+}
+
 /* True when the entry can be used. */
 static bool read_entry(int folder, struct record_entry *entry)
 {
 	own_fd fd = record_folder_open(folder, entry->name, O_RDWR);
 	struct stat info;
-	if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-		set_aside(folder, entry->name, fd < 0 ? strerror(errno) : "not a regular file");
+	if (fd < 0) {
+		judge_unopened(folder, entry->name, errno);
+		return false;
+	}
+	if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
+		set_aside(folder, entry->name, "not a regular file");
 		return false;
 	}
 	/* Shared: two that look must not take each other for a runner. */
