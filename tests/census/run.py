@@ -8,7 +8,7 @@ Usage: tests/census/run.py [--all] [--seconds N] [--scheme http|ws] [--victim NA
   --all          every point; without it a sample that takes less than a minute
   --seconds N    begin no point later than that
   --scheme       one protocol (both)
-  --victim NAME  supervisor, store, worker or runner (all)
+  --victim NAME  one of supervisor, worker, runner, store, mark (all)
   --only         one point of that victim, with what happened; needs --scheme and --victim
 
 What must hold: one true outcome at the dashboard or `lost`, never a 0 that was made up; nothing runs twice; a report
@@ -48,7 +48,18 @@ ERRORS = {
                ("pipe2", "EMFILE"), ("clone3", "EAGAIN"), ("read", "EINTR"), ("read", "EIO"), ("write", "EIO"),
                ("poll", "EINTR"), ("wait4", "EINTR"), ("flock", "EINTR"), ("setsid", "EPERM")],
 }
+ERRORS["mark"] = ERRORS["store"]
 ERROR_CALLS_MAX = 8
+
+
+def clock_offset_ms():
+    """What the wall's clock is ahead of the monotonic one: read in the calmest of ten moments."""
+    def reading():
+        before = time.monotonic()
+        wall = time.time()
+        return time.monotonic() - before, (wall - before) * 1000
+
+    return min(reading() for _ in range(10))[1]
 
 
 class Point:
@@ -61,7 +72,8 @@ class Point:
         self.host = Host(build, 0.3, scheme, NIXFLEET_RECONNECT_SPREAD="0.1")
         self.is_socket = scheme == "ws"
         self.ran = self.host.folder / "ran"
-        self.host.stub(f"echo begin >> {self.ran} || exit 9; echo a line; sleep 0.03; "
+        pause_s = 0.3 if strike.victim == "mark" else 0.03
+        self.host.stub(f"echo begin >> {self.ran} || exit 9; echo a line; sleep {pause_s}; "
                        f"echo end >> {self.ran} || exit 9; exit {code}\n")
         self.tracer = Tracer(self.host, strike)
         self.struck_ms = None
@@ -71,10 +83,14 @@ class Point:
         self.tracer.prepare()
         self.host.start()
         status = self.host.ready()
-        self.tracer.arm(status)
+        if self.strike.victim != "mark":
+            self.tracer.arm(status)
         # strace's clock is the wall's, the dashboard's the monotonic one.
-        self.offset_ms = (time.time() - time.monotonic()) * 1000
+        self.offset_ms = clock_offset_ms()
         until(self.send)
+        if self.strike.victim == "mark":
+            until(self.ran.exists)
+            self.tracer.arm(status)
         self.settle()
         self.judge()
 
@@ -169,7 +185,7 @@ class Point:
     def was_cut(self):
         """Whether somebody died between the first report and what would have been known of its arrival."""
         reports = self.reports()
-        return bool(reports) and self.struck_ms is not None and self.strike.victim != "runner" and \
+        return bool(reports) and self.struck_ms is not None and self.strike.victim in ("supervisor", "worker") and \
             self.struck_ms >= reports[0]["ms"] - 5
 
     def judge_reports(self, reports):

@@ -8,8 +8,9 @@ import subprocess
 from host import until
 
 # A process is traced alone. A store child is forked for one act, so there the supervisor's children are followed, and
-# the calls are those that only a store child or a runner makes.
-VICTIMS = ("supervisor", "worker", "runner", "store")
+# the calls are those that only a store child or a runner makes: "store" from the command on, which is the child that
+# accepts, and "mark" from the moment the command runs, which is the one that marks it delivered.
+VICTIMS = ("supervisor", "worker", "runner", "store", "mark")
 STORE_CALLS = "fsync,pwrite64,flock,openat"
 
 WRAPPER = """#!/bin/sh
@@ -70,7 +71,7 @@ class Tracer:
             (self.host.folder / "armed").touch()
             return
         pid = status["worker_pid"] if self.strike.victim == "worker" else status["pid"]
-        words = ["-f", "-e", f"trace={STORE_CALLS}"] if self.strike.victim == "store" else []
+        words = ["-f", "-e", f"trace={STORE_CALLS}"] if self.strike.victim in ("store", "mark") else []
         said = self.host.folder / "strace"
         with open(said, "wb") as stderr:
             self.process = subprocess.Popen(
