@@ -16,6 +16,7 @@
 #include "worker/platform.h"
 #include "worker/probe.h"
 #include "worker/replay.h"
+#include "worker/sandbox.h"
 #include "worker/shell.h"
 
 #define EXIT_USAGE  64
@@ -107,6 +108,8 @@ static int run_worker(void)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	log_open("nixfleet-worker");
+	if (!sandbox_enter())
+		log_warn("there is no sandbox: %s", strerror(errno));
 	if (fd_nonblocking(SHELL_CHANNEL_FD) < 0 || fd_cloexec(SHELL_CHANNEL_FD, true) < 0 ||
 		curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		shell_init(&shell, SHELL_CHANNEL_FD, flight_fd) < 0) {

@@ -15,7 +15,6 @@ bool platform_end_with_parent(void)
 	pid_t parent = getppid();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return true;
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* It may have died before the signal was asked for. */
 	return getppid() == parent;
 }
