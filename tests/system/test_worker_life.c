@@ -189,3 +189,42 @@ Test(worker_life, s19_an_agent_killed_in_the_middle_reports_the_true_code_later)
 	snprintf(command, sizeof(command), "test $(wc -l < %s/count) = 1", world.folder);
 	cr_assert(eq(int, system(command), 0));
 }
+
+static bool is_up_again(struct world *at, void *old)
+{
+	return has_new_worker(at, old) && world_status_is(at, "worker=up");
+}
+
+Test(worker_life, an_outcome_over_which_two_died_is_shown_and_told_without_its_output)
+{
+	char *output;
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\necho a line that kills\nwhile [ ! -e $HOME/go ]; do sleep 0.02; "
+		"done\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 10000, world_status_is, "why=a command runs"));
+	world_dashboard_stop(&world);
+	world_file(&world, "go", "", 0644);
+	cr_assert(world_until(&world, 10000, world_status_is, "owed=1"));
+	for (int i = 0; i < 2; i++) {
+		pid_t worker = world_worker(&world);
+		cr_assert(eq(int, kill(worker, SIGKILL), 0));
+		cr_assert(world_until(&world, 10000, is_up_again, &worker));
+	}
+	cr_assert(world_until(&world, 5000, world_status_is, "poison=1"));
+	world_nfctl(&world, "status", &output);
+	cr_assert(strstr(output, "told last and without its output") != NULL, "%s", output);
+	free(output);
+	world_dashboard_start(&world, "");
+	/* A new one knows nothing of the host's commands, and takes the report all the same. */
+	cr_assert(world_until(&world, 45000, world_status_is, "owed=0"));
+	cr_assert(world_until(&world, 5000, world_status_is, "poison=0"));
+	json_t *requests = world_requests(&world);
+	output = json_dumps(requests, 0);
+	cr_assert(strstr(output, "a line that kills") == NULL, "%s", output);
+	free(output);
+	json_decref(requests);
+}
