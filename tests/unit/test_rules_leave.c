@@ -93,6 +93,7 @@ Test(rules_leave, the_workers_wish_waits_for_all_that_is_owed_and_starts_no_comm
 	uint32_t next = ask("pull");
 	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
 	cr_assert(eq(int, (int)world.rules.runs[next].state, RUN_QUEUED));
+	world_step(&world, world_event(&world, EVENT_DUE));
 	cr_assert(not(world.rules.is_stopping));
 	deliver(one);
 	until_stopping();
