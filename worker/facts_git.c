@@ -25,6 +25,8 @@
 struct repository {
 	char folder[GIT_TEXT_BYTES_MAX]; /* of this worktree */
 	char common[GIT_TEXT_BYTES_MAX]; /* of all of them */
+	bool is_hidden; /* a folder on the way is closed to this process, which has no capabilities
+			 */
 };
 
 static bool join(char *to, const char *folder, const char *name)
@@ -61,8 +63,12 @@ static bool open_top(struct repository *repository, const char *dir)
 {
 	struct stat stat_of;
 	char line[GIT_TEXT_BYTES_MAX];
-	if (!join(repository->folder, dir, ".git") || stat(repository->folder, &stat_of) < 0)
+	if (!join(repository->folder, dir, ".git"))
 		return false;
+	if (stat(repository->folder, &stat_of) < 0) {
+		repository->is_hidden = repository->is_hidden || errno == EACCES;
+		return false;
+	}
 	if (S_ISDIR(stat_of.st_mode))
 		return true;
 	return read_line(dir, ".git", line) && strncmp(line, "gitdir: ", 8) == 0 &&
@@ -209,11 +215,13 @@ static enum facts_commit resolve(const struct repository *repository, char *line
 
 enum facts_commit facts_commit(const char *repo_dir, char *to)
 {
-	struct repository repository;
+	struct repository repository = {.is_hidden = false};
 	char line[GIT_TEXT_BYTES_MAX];
 	to[0] = '\0';
-	if (repo_dir[0] != '/' || !open_repository(&repository, repo_dir))
+	if (repo_dir[0] != '/')
 		return FACTS_COMMIT_NONE;
+	if (!open_repository(&repository, repo_dir))
+		return repository.is_hidden ? FACTS_COMMIT_ASK : FACTS_COMMIT_NONE;
 	if (!has_files(&repository) || !read_line(repository.folder, "HEAD", line))
 		return FACTS_COMMIT_ASK;
 	enum facts_commit verdict = resolve(&repository, line);
