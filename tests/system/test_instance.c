@@ -3,10 +3,12 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +111,27 @@ Test(instance, s02_a_state_folder_that_was_replaced_makes_no_second_one)
 	world_agent_start(&world);
 	cr_assert(eq(int, world_agent_wait(&world, 5000), 100));
 	world.agent = first;
+}
+
+/* Another file system stands over the state folder, for those who start later. */
+Test(instance, s02_a_state_folder_behind_a_mount_makes_no_second_one)
+{
+	char state[128], other[128];
+	world_open(&world, "");
+	healthy();
+	pid_t first = world.agent;
+	snprintf(state, sizeof(state), "%s/state", world.folder);
+	snprintf(other, sizeof(other), "%s/other", world.folder);
+	cr_assert(eq(int, mkdir(other, 0700), 0));
+	/* This test is a process of its own, and what it starts from now on sees the mount. */
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount(other, state, NULL, MS_BIND, NULL) < 0)
+		cr_skip_test("skipped: mounts cannot be made here");
+	world_agent_start(&world);
+	cr_assert(eq(int, world_agent_wait(&world, 5000), 100));
+	cr_assert(eq(int, umount2(state, MNT_DETACH), 0));
+	world.agent = first;
+	cr_assert(eq(int, world_agent_stop(&world), 0));
 }
 
 static bool is_gone(struct world *unused, void *data)
