@@ -91,7 +91,8 @@ static void refuse(struct sim *sim, struct process *process)
 				.outcome = OUTCOME_REFUSED,
 				.reason = text_of("its start could not be written"),
 				.summary = TEXT_NONE}});
-	process->file->truth.is_refused = true;
+	/* It counts when it is stored; until then another may start it. */
+	process->file->truth.was_killed = true;
 	process_end(sim, process);
 }
 

@@ -46,10 +46,8 @@ static void finish(void)
 {
 	stop_tracing();
 	if (mounted[0])
-		shell("fsfreeze -u %s 2>/dev/null", mounted);
+		shell("fsfreeze -u %s 2>/dev/null; umount -l %s", mounted, mounted);
 	world_close(&world);
-	if (mounted[0])
-		shell("umount -l %s", mounted);
 }
 
 TestSuite(store, .fini = finish, .timeout = 120);
