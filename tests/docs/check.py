@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the manual pages and the README say against what the programs are, as TAP.
+
+usage: check.py BUILD-FOLDER
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(ROOT / "etc/man"))
+import fill  # noqa: E402 pylint: disable=wrong-import-position
+
+PAGES = {page: ROOT / f"etc/man/{page}.scd" for page in (
+    "nixfleet-agent.8", "nixfleet-agent.conf.5", "nfctl.1", "nixfleet-agent-protocol.7")}
+PROGRAMS = {
+    "supervisor/nixfleet-agent": "nixfleet-agent.8",
+    "supervisor/nfctl/nfctl": "nfctl.1",
+    "worker/nixfleet-worker": "nixfleet-agent.8",
+}
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+
+
+def page(name):
+    """Its source with everything filled in."""
+    return fill.fill(ROOT, PAGES[name])
+
+
+def section(text, title):
+    found = re.search(rf"^# {title}\n(.*?)(?=^# |\Z)", text, re.DOTALL | re.MULTILINE)
+    return found[1] if found else ""
+
+
+def heads(text):
+    """The names that a definition list explains."""
+    return set(re.findall(r"\*([^*]+)\*", "\n".join(re.findall(r"^\*.*$", text, re.MULTILINE))))
+
+
+def help_of(program):
+    return subprocess.run([BUILD / program, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def readme():
+    return (ROOT / "README.md").read_text()
+
+
+def options():
+    bad = []
+    for program, name in PROGRAMS.items():
+        known = set(OPTION.findall("\n".join(re.findall(r"^ +(-.*)", help_of(program), re.MULTILINE))))
+        if not known:
+            bad.append(f"{program} --help shows no option")
+        explained = heads(section(page(name), "OPTIONS"))
+        bad += [f"{name} does not explain {program} {option}" for option in sorted(known - explained)]
+    for name in set(PROGRAMS.values()):
+        shown = "\n".join(help_of(program) for program in PROGRAMS if PROGRAMS[program] == name)
+        bad += [f"{name} explains {option}, which no program has"
+                for option in sorted(heads(section(page(name), "OPTIONS")))
+                if option.startswith("-") and option not in OPTION.findall(shown)]
+    return bad
+
+
+def subcommands():
+    """nfctl's, between the help's first and second empty line after its sentence."""
+    listed = set(re.findall(r"^  ([a-z]+)\b", help_of("supervisor/nfctl/nfctl"), re.MULTILINE))
+    explained = heads(section(page("nfctl.1"), "COMMANDS"))
+    return [f"nfctl.1 does not explain {name}" for name in sorted(listed - explained)] + [
+        f"nfctl.1 explains {name}, which there is not" for name in sorted(explained - listed)]
+
+
+def variables():
+    known = set(fill.settings(ROOT))
+    text = page("nixfleet-agent.conf.5")
+    explained = {name for name in heads(text) if re.fullmatch("NIXFLEET_[A-Z_]+", name)}
+    table = set(re.findall(r"NIXFLEET_[A-Z_]+", "\n".join(re.findall(r"^\| (.*?) \|", readme(), re.MULTILINE))))
+    bad = [f"{place} does not explain {name}" for place, has in
+           (("nixfleet-agent.conf.5", explained), ("README.md", table)) for name in sorted(known - has)]
+    bad += [f"nixfleet-agent.conf.5 does not say what {name} must be" for name in sorted(known)
+            if fill.legal(ROOT, name) not in text]
+    return bad + [f"{name} is explained and not in settings.def" for name in sorted((explained | table) - known)
+                  if not name.startswith("NIXFLEET_TIMEOUT_")]
+
+
+def commands():
+    known = set(fill.commands(ROOT))
+    text = section(page("nixfleet-agent.8"), "COMMANDS")
+    explained = heads(text)
+    return [f"nixfleet-agent.8 does not explain {name}" for name in sorted(known - explained)] + [
+        f"nixfleet-agent.8 explains {name}, which is in no row" for name in sorted(explained - known)] + [
+        f"nixfleet-agent.8 does not say how long {name} may take" for name in sorted(known)
+        if fill.command(ROOT, name) not in text]
+
+
+def enum_values(path, prefix):
+    return {int(value) for value in re.findall(rf"\b{prefix}_\w+ = (\d+)", (ROOT / path).read_text())}
+
+
+def exit_codes():
+    """Those that main.c and options.h name, those of --help, and those of the dashboards' "restart me"."""
+    own = enum_values("supervisor/main.c", "EXIT") | {101}
+    said = set(map(int, re.findall(r"(?:codes:|·)\s*(\d+)", help_of("supervisor/nixfleet-agent"))))
+    line = re.search(r"^Exit codes: (.*?)\n\n", readme(), re.DOTALL | re.MULTILINE)
+    bad = [] if own == said else [f"--help lists {sorted(said)}, the program has {sorted(own)}"]
+    if not line or set(map(int, re.findall(r"(?:^|· )(\d+)", line[1].replace("\n", " ")))) != own:
+        bad.append("the README's line of exit codes is another one")
+    for name, codes, more in (("nixfleet-agent.8", own, {1}), ("nfctl.1", enum_values(
+            "supervisor/nfctl/options.h", "NFCTL"), set())):
+        listed = {int(code) for code in heads(section(page(name), "EXIT STATUS")) if code.isdigit()}
+        if listed != codes | more:
+            bad.append(f"{name} lists {sorted(listed)}, the program has {sorted(codes | more)}")
+    return bad
+
+
+def rendering():
+    """scdoc takes each page, and mandoc finds nothing worse than scdoc's style."""
+    if not shutil.which("scdoc") or not shutil.which("mandoc"):
+        return None
+    bad = []
+    for name in PAGES:
+        made = subprocess.run(["scdoc"], input=page(name), capture_output=True, text=True, check=False)
+        if made.returncode:
+            bad.append(f"{name}: {made.stderr.strip()}")
+            continue
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "error"], input=made.stdout, capture_output=True,
+                              text=True, check=False)
+        bad += [f"{name}: {line}" for line in done.stdout.splitlines()]
+    return bad
+
+
+def links():
+    """Every file that a document links to is there."""
+    bad = []
+    for document in [ROOT / "README.md", *sorted((ROOT / "etc").rglob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            if "://" not in target and not (document.parent / target).exists():
+                bad.append(f"{document.relative_to(ROOT)} links to {target}, which there is not")
+    return bad
+
+
+CHECKS = [options, subcommands, variables, commands, exit_codes, rendering, links]
+
+
+def main():
+    failed = 0
+    print(f"1..{len(CHECKS)}")
+    for number, check in enumerate(CHECKS, 1):
+        bad = check()
+        title = check.__name__.replace("_", " ")
+        if bad is None:
+            print(f"ok {number} - {title} # SKIP skipped: scdoc or mandoc is not installed")
+            continue
+        for line in bad:
+            print(f"# {line}")
+        failed += bool(bad)
+        print(f"{'not ok' if bad else 'ok'} {number} - {title}")
+    return 1 if failed else 0
+
+
+sys.exit(main())
