@@ -4,16 +4,19 @@
 
 usage: check.py BUILD-FOLDER
 """
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(sys.argv[1])
-sys.path.insert(0, str(ROOT / "etc/man"))
+sys.path[:0] = [str(ROOT / "etc/man"), str(ROOT / "tests")]
 import fill  # noqa: E402 pylint: disable=wrong-import-position
+import tap  # noqa: E402 pylint: disable=wrong-import-position
 
 PAGES = {page: ROOT / f"etc/man/{page}.scd" for page in (
     "nixfleet-agent.8", "nixfleet-agent.conf.5", "nfctl.1", "nixfleet-agent-protocol.7")}
@@ -118,7 +121,7 @@ def exit_codes():
 def rendering():
     """scdoc takes each page, and mandoc finds nothing worse than scdoc's style."""
     if not shutil.which("scdoc") or not shutil.which("mandoc"):
-        return None
+        return tap.skip("scdoc or mandoc is not installed")
     bad = []
     for name in PAGES:
         made = subprocess.run(["scdoc"], input=page(name), capture_output=True, text=True, check=False)
@@ -141,23 +144,26 @@ def links():
     return bad
 
 
-CHECKS = [options, subcommands, variables, commands, exit_codes, rendering, links]
+def example():
+    """Everything in the example is legal when it is turned on."""
+    with tempfile.TemporaryDirectory() as folder:
+        token = pathlib.Path(folder, "token")
+        token.write_text("secret\n")
+        text = re.sub(r"^#(?=NIXFLEET_)", "", (ROOT / "etc/agent.conf").read_text(), flags=re.MULTILINE)
+        lines = [f"NIXFLEET_TOKEN_FILE={token}" if line.startswith("NIXFLEET_TOKEN_FILE") else line
+                 for line in text.splitlines()] + [f"NIXFLEET_STATE_DIR={folder}/state"]
+        config = pathlib.Path(folder, "agent.conf")
+        config.write_text("\n".join(lines) + "\n")
+        done = subprocess.run([BUILD / "supervisor/nixfleet-agent", "--config", config, "--check"],
+                              capture_output=True, text=True, check=False,
+                              env={"PATH": os.environ["PATH"], "HOME": folder})
+    known = set(fill.settings(ROOT))
+    used = set(re.findall(r"^(\w+)=", text, re.MULTILINE))
+    bad = [f"etc/agent.conf sets {name}, which is no setting" for name in sorted(used - known)]
+    return bad if done.returncode in (0, 1) else bad + [done.stderr.strip()]
 
 
-def main():
-    failed = 0
-    print(f"1..{len(CHECKS)}")
-    for number, check in enumerate(CHECKS, 1):
-        bad = check()
-        title = check.__name__.replace("_", " ")
-        if bad is None:
-            print(f"ok {number} - {title} # SKIP skipped: scdoc or mandoc is not installed")
-            continue
-        for line in bad:
-            print(f"# {line}")
-        failed += bool(bad)
-        print(f"{'not ok' if bad else 'ok'} {number} - {title}")
-    return 1 if failed else 0
+CHECKS = [options, subcommands, variables, commands, exit_codes, rendering, links, example]
 
 
-sys.exit(main())
+sys.exit(tap.run(CHECKS))
