@@ -119,6 +119,21 @@ static void (*const performers[])(struct shell *shell, const struct rules_action
 	[ACTION_EXIT] = perform_exit,
 };
 
+/* A line for what people look for; false: this is not among it. */
+static bool log_run(const struct rules_run *run, const struct rules_action *action)
+{
+	if (action->type == ACTION_STORE && action->store.act == ACT_ACCEPT)
+		log_info("%s: %s asks for it%s%s", run->name, origin_name(run->origin),
+			run->reason[0] ? ", refused: " : "", run->reason);
+	else if (action->type == ACTION_ACT)
+		log_info("%s: acts", run->name);
+	else if (action->type == ACTION_RUNNER_START)
+		log_info("%s: starts", run->name);
+	else
+		return false;
+	return true;
+}
+
 /* What people want to find in the log at info; everything is there at debug. */
 static void log_turn(const struct shell *shell, const struct rules_event *event,
 	enum gate_state gate, enum worker_state worker)
@@ -135,19 +150,7 @@ static void log_turn(const struct shell *shell, const struct rules_event *event,
 		log_warn("the worker answers late");
 	for (uint32_t i = 0; i < shell->actions.count; i++) {
 		const struct rules_action *action = &shell->actions.list[i];
-		const struct rules_run *run = action->run == RULES_NO_RUN
-						      ? NULL
-						      : &rules->runs[action->run];
-		if (action->type == ACTION_STORE && action->store.act == ACT_ACCEPT)
-			log_info("%s: %s asks for it%s%s", run->name, origin_name(run->origin),
-				run->reason[0] ? ", refused: " : "", run->reason);
-		else if (action->type == ACTION_ACT)
-			log_info("%s: acts", run->name);
-		else if (action->type == ACTION_RUNNER_START)
-			log_info("%s: starts", run->name);
-		else if (action->type == ACTION_SEND && action->send.type == MESSAGE_ENDED)
-			log_debug("%.*s: told", TEXT_ARGS(action->send.ended.run));
-		else
+		if (action->run == RULES_NO_RUN || !log_run(&rules->runs[action->run], action))
 			log_debug("  %s", rules_action_name(action->type));
 	}
 }
