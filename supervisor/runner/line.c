@@ -8,16 +8,32 @@ static bool says_something(const struct line *line)
 	return line->text[strspn(line->text, " ")] != '\0';
 }
 
+/* There may be a million lines: whole pieces are looked through at once. */
+static const char *find_end(const char *data, uint32_t size)
+{
+	const char *end = memchr(data, '\n', size);
+	const char *back = memchr(data, '\r', end ? (size_t)(end - data) : size);
+	return back ? back : end;
+}
+
+static void keep(struct line *line, const char *data, uint32_t size)
+{
+	for (uint32_t i = 0; i < size && line->size < sizeof(line->text) - 1; i++) {
+		if ((unsigned char)data[i] >= 0x20)
+			line->text[line->size++] = data[i];
+	}
+}
+
 bool line_take(struct line *line, const char **data, uint32_t *size)
 {
 	while (*size > 0) {
-		char byte = *(*data)++;
-		(*size)--;
-		if (byte != '\n' && byte != '\r') {
-			if (line->size < sizeof(line->text) - 1 && (unsigned char)byte >= 0x20)
-				line->text[line->size++] = byte;
-			continue;
-		}
+		const char *end = find_end(*data, *size);
+		uint32_t piece = end ? (uint32_t)(end - *data) : *size;
+		keep(line, *data, piece);
+		*data += piece + (end != NULL);
+		*size -= piece + (end != NULL);
+		if (!end)
+			return false;
 		line->text[line->size] = '\0';
 		line->size = 0;
 		if (says_something(line))

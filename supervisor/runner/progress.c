@@ -22,8 +22,9 @@ static const struct {
 	{"rollback", {"activate", 3, SWITCH_STAGES}},
 };
 
-/* Which line of which step means which stage: begins, or, where that is empty, holds. As printed by
- * git, nix, nixos-rebuild, home-manager and darwin-rebuild. */
+/* Which line of which step means which stage: it begins so, and holds the other. As printed by git,
+ * nix, nixos-rebuild, home-manager and darwin-rebuild. Every row has a beginning: most lines of a
+ * flood are out after their first letter. */
 static const struct {
 	const char *step, *begins, *holds;
 	struct progress progress;
@@ -32,12 +33,12 @@ static const struct {
 	{"pull", "Updating ", "", {"reset", 3, PULL_STAGES}},
 	{"pull", "Fast-forward", "", {"reset", 3, PULL_STAGES}},
 	{"pull", "Already up to date", "", {"clean", 4, PULL_STAGES}},
-	{"pull", "", " changed, ", {"clean", 4, PULL_STAGES}},
+	{"pull", " ", " changed, ", {"clean", 4, PULL_STAGES}},
 	{"switch", "building the system configuration", "", {"evaluate", 1, SWITCH_STAGES}},
 	{"switch", "evaluating ", "", {"evaluate", 1, SWITCH_STAGES}},
-	{"switch", "", " derivations will be built", {"build", 2, SWITCH_STAGES}},
+	{"switch", "these ", " derivations will be built", {"build", 2, SWITCH_STAGES}},
 	{"switch", "this derivation will be built", "", {"build", 2, SWITCH_STAGES}},
-	{"switch", "", " paths will be fetched", {"build", 2, SWITCH_STAGES}},
+	{"switch", "these ", " paths will be fetched", {"build", 2, SWITCH_STAGES}},
 	{"switch", "this path will be fetched", "", {"build", 2, SWITCH_STAGES}},
 	{"switch", "building '/nix/store/", "", {"build", 2, SWITCH_STAGES}},
 	{"switch", "copying path '/nix/store/", "", {"build", 2, SWITCH_STAGES}},
@@ -62,7 +63,7 @@ bool progress_of_step(const char *step, struct progress *progress)
 bool progress_of_line(const char *step, const char *line, struct progress *progress)
 {
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		if (strcmp(lines[i].step, step) != 0 ||
+		if (*line != *lines[i].begins || strcmp(lines[i].step, step) != 0 ||
 			strncmp(line, lines[i].begins, strlen(lines[i].begins)) != 0 ||
 			!strstr(line, lines[i].holds))
 			continue;
