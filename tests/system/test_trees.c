@@ -162,7 +162,7 @@ static void kill_runner_and_expect(const char *method)
 	switch_and_await();
 	kill(runner_pid(), SIGKILL);
 	expect_outcome(10000);
-	expect("its runner died in step switch");
+	expect("its runner died in step evaluate");
 	expect(method);
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 	cr_assert(eq(int, world_nfctl(&world, "runs --json", &runs), 0));
@@ -207,7 +207,7 @@ Test(trees, s19_a_stopped_runner_is_killed_beyond_its_deadline_and_its_tree_with
 	kill(runner_pid(), SIGSTOP);
 	/* Deadline, grace, tree, and what a runner is given beyond. */
 	expect_outcome(1000 + 10000 + 5000 + 20000 + 10000);
-	expect("timed out after 1 s in step pull; its runner hung and was killed; ");
+	expect("timed out after 1 s in step fetch; its runner hung and was killed; ");
 	expect("processes ended by ");
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 }
