@@ -304,11 +304,12 @@ static uint32_t put_special(const uint8_t *at, uint32_t left, char *to, uint32_t
 		*size = (uint32_t)snprintf(to, 8, "\\%c", *at);
 		return 1;
 	}
-	if (*at < 0x80) {
+	if (*at != 0 && *at < 0x80) {
 		*size = (uint32_t)snprintf(to, 8, "\\u%04x", *at);
 		return 1;
 	}
-	uint32_t bytes = character(at, left);
+	/* A NUL is legal JSON, and what some readers stop at. */
+	uint32_t bytes = *at == 0 ? 0 : character(at, left);
 	*size = bytes ? bytes : 3;
 	memcpy(to, bytes ? (const char *)at : "\xef\xbf\xbd", *size); /* U+FFFD */
 	return bytes ? bytes : 1;

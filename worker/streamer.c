@@ -135,38 +135,55 @@ static void keep(struct streamer *streamer, struct websocket *websocket, uint64_
 		if (bytes_append(&line->text, piece.data, size) < 0)
 			return;
 		piece = (struct text){piece.data + size, piece.size - size};
-		if (line->text.size == STREAMER_LINE_BYTES_MAX)
+		if (line->text.size == STREAMER_LINE_BYTES_MAX) {
 			flush_line(streamer, websocket, stream);
+			line->is_cut = true;
+		}
 	}
 }
 
-static void send_chunk(struct streamer *streamer, struct websocket *websocket,
+static bool has_room(const struct websocket *websocket)
+{
+	return websocket_is_open(websocket) &&
+	       websocket_waiting(websocket) < WEBSOCKET_STREAM_BYTES;
+}
+
+/* False: it stopped before the end, because enough waits to be sent. A chunk of empty lines becomes
+ * a hundred times as much. */
+static bool send_chunk(struct streamer *streamer, struct websocket *websocket,
 	const struct output_chunk *chunk, uint64_t offset)
 {
 	struct text left = chunk->bytes;
 	struct streamer_line *line = &streamer->lines[chunk->stream];
-	while (left.size > 0) {
+	left.data += streamer->skip;
+	left.size -= streamer->skip;
+	while (left.size > 0 && has_room(websocket)) {
 		const char *end = memchr(left.data, '\n', left.size);
 		uint32_t size = end ? (uint32_t)(end - left.data) : left.size;
 		struct text piece = {left.data, size};
-		if (!end || line->text.size > 0)
+		if (!end || line->text.size > 0 || line->is_cut)
 			keep(streamer, websocket, chunk->stream, piece, offset);
 		else
 			send_line(streamer, websocket, chunk->stream, piece);
-		if (end)
+		if (end) {
 			flush_line(streamer, websocket, chunk->stream);
+			line->is_cut = false;
+		}
 		left.data += size + (end != NULL);
 		left.size -= size + (end != NULL);
 	}
+	streamer->skip = left.size > 0 ? chunk->bytes.size - left.size : 0;
+	return left.size == 0;
 }
 
-static void send_frame(struct streamer *streamer, struct websocket *websocket,
+static bool send_frame(struct streamer *streamer, struct websocket *websocket,
 	const struct output *output, uint64_t offset)
 {
 	switch (output->type) {
-	case OUTPUT_CHUNK: send_chunk(streamer, websocket, &output->chunk, offset); return;
-	case OUTPUT_SKIPPED: say_left_out(streamer, websocket, output->skipped.bytes); return;
+	case OUTPUT_CHUNK: return send_chunk(streamer, websocket, &output->chunk, offset);
+	case OUTPUT_SKIPPED: say_left_out(streamer, websocket, output->skipped.bytes); return true;
 	}
+	return true;
 }
 
 void streamer_start(struct streamer *streamer, struct event_base *base,
@@ -185,6 +202,7 @@ void streamer_start(struct streamer *streamer, struct event_base *base,
 	text_copy(stream->run, streamer->run, sizeof(streamer->run));
 	text_copy(stream->command, streamer->command, sizeof(streamer->command));
 	output_reader_init(&streamer->reader, -1, stream->offset);
+	streamer->skip = 0;
 	if (open_output(streamer, base))
 		cut_backlog(streamer, websocket);
 }
@@ -199,6 +217,7 @@ void streamer_stop(struct streamer *streamer, struct websocket *websocket)
 		if (websocket && streamer->is_ended)
 			flush_line(streamer, websocket, i);
 		bytes_finish(&streamer->lines[i].text);
+		streamer->lines[i].is_cut = false;
 	}
 	if (websocket && streamer->is_ended && !streamer->is_told && streamer->reader.fd >= 0 &&
 		fstat(streamer->reader.fd, &stat) == 0 && (uint64_t)stat.st_size > offset)
@@ -230,19 +249,17 @@ static bool send_next(struct streamer *streamer, struct websocket *websocket, st
 	struct output output;
 	uint64_t offset = streamer->reader.offset;
 	switch (output_reader_next(&streamer->reader, &output)) {
-	case OUTPUT_READ: send_frame(streamer, websocket, &output, offset); return true;
+	case OUTPUT_READ:
+		/* What was not all sent is read again. */
+		if (!send_frame(streamer, websocket, &output, offset))
+			streamer->reader.offset = offset;
+		return true;
 	case OUTPUT_WAITS:
 	case OUTPUT_BAD:
 	case OUTPUT_FAILED: break;
 	}
 	tell(streamer, websocket, inbox);
 	return false;
-}
-
-static bool has_room(const struct websocket *websocket)
-{
-	return websocket_is_open(websocket) &&
-	       websocket_waiting(websocket) < WEBSOCKET_STREAM_BYTES;
 }
 
 void streamer_work(struct streamer *streamer, struct mono now, struct event_base *base,

@@ -24,6 +24,7 @@ struct event_base;
 struct streamer_line {
 	struct bytes text;
 	uint64_t offset; /* of the frame where it begins */
+	bool is_cut;     /* its beginning was too long and is sent already */
 };
 
 struct streamer {
@@ -36,6 +37,7 @@ struct streamer {
 	bool is_told;  /* that it was all sent */
 	struct mono due;
 	struct output_reader reader; /* its fd is ours */
+	uint32_t skip; /* bytes of the frame at the reader's offset that were sent already */
 	struct streamer_line lines[STREAM_RUNNER + 1];
 	struct bytes message;
 	char run[RUN_NAME_BYTES_MAX + 1];

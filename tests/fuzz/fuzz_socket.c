@@ -19,7 +19,7 @@ static void check_line(struct text text)
 	struct bytes message;
 	bytes_init(&message, 1024 * 1024);
 	check(outgoing_line(text, "stderr", "switch", true, &message) == 0);
-	json_t *root = json_loadb((const char *)message.data, message.size, JSON_ALLOW_NUL, NULL);
+	json_t *root = json_loadb((const char *)message.data, message.size, 0, NULL);
 	check(root != NULL);
 	check(json_is_string(json_object_get(json_object_get(root, "payload"), "line")));
 	json_decref(root);

@@ -450,6 +450,34 @@ Test(websocket, a_refused_upgrade_is_no_end)
 	no_violations();
 }
 
+/* Whatever a command prints becomes legal frames, and each of its lines arrives. */
+Test(websocket, s17_any_output_arrives_as_legal_frames)
+{
+	open_world("");
+	world_stub(&world, "nixos-rebuild",
+		"#!/usr/bin/env python3\n"
+		"import sys\n"
+		"out = sys.stdout.buffer\n"
+		"out.write(b'\\n' * 9000)\n"
+		"out.write(b'\\x1b[31mred\\x1b[0m\\nnul \\0 here\\nbad \\xff\\xfe\\n')\n"
+		"out.write(b'x' * (1 << 20) + b'\\n')\n"
+		"out.write(b'the end')\n"
+		"sys.exit(1)\n");
+	start();
+	world_command(&world, "switch");
+	expect_outcomes(1, 20000);
+	expect("status", "error");
+	json_t *seen = world_seen(&world);
+	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
+	int lines = (int)json_integer_value(json_object_get(row, "lines"));
+	/* The long line in pieces of 16 KiB. */
+	cr_expect(lines == 9000 + 3 + 64 + 1, "%d lines", lines);
+	json_decref(seen);
+
+	cr_assert(eq(int, number("registrations"), 1));
+	no_violations();
+}
+
 Test(websocket, a_dashboard_that_does_not_read_slows_no_command)
 {
 	open_world("");
