@@ -48,6 +48,11 @@
 	X(STREAM_STDERR, 2, "stderr") \
 	X(STREAM_RUNNER, 3, "agent") /* a line of the runner's own */
 
+/* What nfctl can tell the agent to do, without more to say about it. */
+#define ORDERS(X)                    \
+	X(ORDER_RELOAD, 1, "reload") \
+	X(ORDER_KICK, 2, "kick")
+
 #define X(NAME, id, text) NAME = id,
 enum protocol {
 	PROTOCOLS(X)
@@ -66,6 +71,9 @@ enum link {
 };
 enum stream {
 	STREAMS(X)
+};
+enum order {
+	ORDERS(X)
 };
 #undef X
 

@@ -176,6 +176,10 @@ static void dispatch(
 			event->asked_cancel.client, actions);
 		break;
 	case EVENT_RELOADED: reloaded(rules, event, actions); break;
+	case EVENT_KICKED:
+		gate_network(rules, actions);
+		worker_kick(rules, actions);
+		break;
 	case EVENT_STOP: rules_stop(rules, 0, actions); break;
 	}
 }

@@ -47,6 +47,7 @@
 	X(EVENT_ASKED_RUN, "asked to run")                    \
 	X(EVENT_ASKED_CANCEL, "asked to cancel")              \
 	X(EVENT_RELOADED, "configuration changed")            \
+	X(EVENT_KICKED, "told to try now")                    \
 	X(EVENT_STOP, "stop")
 
 #define RULES_ACTIONS(X)                       \

@@ -31,6 +31,8 @@ void worker_due(struct rules *rules, struct rules_actions *actions);
 void worker_away(struct rules *rules);
 /* Tells it to end; the next starts at once unless the agent stops. */
 void worker_stop(struct rules *rules, struct rules_actions *actions);
+/* One that waits for its time starts now. */
+void worker_kick(struct rules *rules, struct rules_actions *actions);
 void worker_probed(struct rules *rules, bool is_good, struct rules_actions *actions);
 bool worker_is_listening(const struct rules *rules);
 /* One that was asked to end still waits for the answers it needs. */

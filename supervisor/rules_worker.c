@@ -86,6 +86,12 @@ void worker_stop(struct rules *rules, struct rules_actions *actions)
 	}
 }
 
+void worker_kick(struct rules *rules, struct rules_actions *actions)
+{
+	if (rules->worker.state == WORKER_WAITING && !rules->is_stopping)
+		spawn(rules, actions);
+}
+
 static void ready(struct rules *rules, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;

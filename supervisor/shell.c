@@ -215,6 +215,7 @@ static void lend_text(struct shell_posted *posted)
 	case EVENT_ASKED_RUN:
 	case EVENT_ASKED_CANCEL:
 	case EVENT_RELOADED:
+	case EVENT_KICKED:
 	case EVENT_STOP: break;
 	}
 }
@@ -379,22 +380,32 @@ static bool is_news_for_worker(const struct config *a, const struct config *b)
 	       a->spread_ms != b->spread_ms || a->level != b->level;
 }
 
-static void work_reload(struct shell *shell)
+/* The sentence why it is not used; false: it is. */
+static bool find_bad_reload(struct shell *shell, struct config *config, char *said)
+{
+	char error[CONFIG_ERROR_BYTES];
+	if (config_load(config, shell->config_path, error, config_environment, NULL) < 0) {
+		snprintf(said, SHELL_RELOAD_BYTES, "the new configuration is not used: %s", error);
+		return true;
+	}
+	if (differs(config->host, shell->config.host) ||
+		differs(config->state_dir, shell->config.state_dir) ||
+		differs(config->runtime_dir, shell->config.runtime_dir)) {
+		snprintf(said, SHELL_RELOAD_BYTES,
+			"the new configuration is not used: host name and folders belong to the "
+			"lock; restart the agent to change them");
+		config_finish(config);
+		return true;
+	}
+	return false;
+}
+
+bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES])
 {
 	struct config config;
-	char error[CONFIG_ERROR_BYTES];
-	if (config_load(&config, shell->config_path, error, config_environment, NULL) < 0) {
-		log_error("the new configuration is not used: %s", error);
-		return;
-	}
-	if (differs(config.host, shell->config.host) ||
-		differs(config.state_dir, shell->config.state_dir) ||
-		differs(config.runtime_dir, shell->config.runtime_dir)) {
-		log_error("the new configuration is not used: host name and folders belong to the "
-			  "lock; "
-			  "restart the agent to change them");
-		config_finish(&config);
-		return;
+	if (find_bad_reload(shell, &config, said)) {
+		log_error("%s", said);
+		return false;
 	}
 	struct rules_event event = shell_event(EVENT_RELOADED);
 	event.reloaded.is_restart = is_news_for_worker(&config, &shell->config);
@@ -402,8 +413,17 @@ static void work_reload(struct shell *shell)
 	config_finish(&shell->config);
 	shell->config = config;
 	log_set_level(config.level);
-	log_info("the configuration was read again");
+	snprintf(said, SHELL_RELOAD_BYTES, "the configuration was read again%s",
+		event.reloaded.is_restart ? ": the worker starts anew with it" : "");
+	log_info("%s", said);
 	shell_turn(shell, &event);
+	return true;
+}
+
+static void work_reload(struct shell *shell)
+{
+	char said[SHELL_RELOAD_BYTES];
+	shell_reload(shell, said);
 }
 
 static void work(struct shell *shell)

@@ -110,6 +110,10 @@ int shell_run(struct shell *shell);
 
 /* One event: step, then perform what came out of it. */
 void shell_turn(struct shell *shell, const struct rules_event *event);
+#define SHELL_RELOAD_BYTES (CONFIG_ERROR_BYTES + 64)
+/* Reads the configuration again, as for SIGHUP. said is the sentence for people; false: the new one
+ * is bad and not used. */
+bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES]);
 /* After something outside the rules has got another deadline. */
 void shell_set_timer(struct shell *shell);
 /* For a completion that arises while performing. text may be NULL. */

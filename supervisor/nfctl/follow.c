@@ -9,11 +9,18 @@
 
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "proto/base/time.h"
 #include "proto/output_reader.h"
 #include "proto/record.h"
 #include "supervisor/nfctl/ask.h"
 #include "supervisor/nfctl/json.h"
 #include "supervisor/nfctl/paint.h"
+
+/* A look each tenth of the time that the run has taken, within these bounds. */
+#define LOOK_SHARE    10
+#define LOOK_FIRST_MS 2
+/* How long the end of a run is waited for in the agent once it is in the record. */
+#define AGENT_HEARS_MS 3000
 
 struct follow {
 	int record; /* owned */
@@ -83,11 +90,23 @@ static int exit_code_of(const struct record *record)
 	return NFCTL_LOST;
 }
 
+/* A command that ends at once should not be waited for longer than it took; one that runs for an
+ * hour is not looked at all the time. */
+static void pause_between_looks(struct mono start)
+{
+	uint64_t ms = mono_ms_since(mono_now(), start) / LOOK_SHARE;
+	poll(NULL, 0,
+		ms < LOOK_FIRST_MS    ? LOOK_FIRST_MS
+		: ms > RECORD_LOOK_MS ? RECORD_LOOK_MS
+				      : (int)ms);
+}
+
 /* Until the record has a result. The descriptors stay good when the agent is restarted meanwhile.
  */
 static int follow_run(const struct options *options, const char *name, struct follow *follow)
 {
 	struct record record;
+	struct mono start = mono_now();
 	for (;;) {
 		if (record_read(follow->record, &record) < 0) {
 			log_error("the record cannot be read: %s", strerror(errno));
@@ -99,7 +118,7 @@ static int follow_run(const struct options *options, const char *name, struct fo
 		show_output(follow);
 		if (record.state == RECORD_FINISHED)
 			break;
-		poll(NULL, 0, RECORD_LOOK_MS);
+		pause_between_looks(start);
 	}
 	show_outcome(&record);
 	return exit_code_of(&record);
@@ -126,7 +145,7 @@ static int show_json(struct follow *follow)
 				      json_object_get(piece, "note")));
 		json_decref(piece);
 	}
-	json_show(list);
+	json_show(list, JSON_INDENT(2));
 	return NFCTL_GOOD;
 }
 
@@ -146,6 +165,37 @@ int logs_command(const struct options *options)
 	return code;
 }
 
+/* Whether the agent still takes the run for one that goes on. */
+static bool is_busy_with(const struct options *options, const char *name)
+{
+	static const char *const busy[] = {"starting", "running", "settling"};
+	char tried[PATH_BYTES_MAX + 1];
+	struct client client;
+	struct control control = {
+		.type = CONTROL_ASK_STATUS, .ask_status = {.runs_max = RUNS_KNOWN_MAX}};
+	bool is = false;
+	if (client_open(&client, options->socket, tried) < 0)
+		return false;
+	if (client_ask(&client, &control) == 0) {
+		while (client_next(&client, &control) == 0 && control.type != CONTROL_DONE) {
+			for (size_t i = 0; control.type == CONTROL_RUN && i < 3; i++)
+				is = is || (text_is(control.run.run, name) &&
+						   text_is(control.run.state, busy[i]));
+		}
+	}
+	client_close(&client);
+	return is;
+}
+
+/* The result stands in the record a moment before the agent has heard of it; a script that asks for
+ * the next command at once must not be refused for that. */
+static void await_agent(const struct options *options, const char *name)
+{
+	struct mono until = mono_after(mono_now(), AGENT_HEARS_MS);
+	while (is_busy_with(options, name) && !mono_reached(mono_now(), until))
+		poll(NULL, 0, LOOK_FIRST_MS);
+}
+
 int run_command(const struct options *options)
 {
 	struct client client;
@@ -159,7 +209,7 @@ int run_command(const struct options *options)
 	if (ask_next(&client, &control, &code) && control.type == CONTROL_BEGUN) {
 		text_copy(control.begun.run, name, sizeof(name));
 		if (options->json)
-			json_show(json_of_control(&control));
+			json_show(json_of_control(&control), JSON_INDENT(2));
 		else if (!options->wait)
 			printf("%s %s\n", name, control.begun.queued ? "is queued" : "is started");
 	}
@@ -171,5 +221,6 @@ int run_command(const struct options *options)
 	if (code == NFCTL_GOOD)
 		code = follow_run(options, name, &follow);
 	finish(&follow);
+	await_agent(options, name);
 	return code;
 }

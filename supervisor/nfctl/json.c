@@ -48,9 +48,9 @@ json_t *json_of_control(const struct control *control)
 	return object;
 }
 
-int json_show(json_t *json)
+int json_show(json_t *json, size_t flags)
 {
-	int done = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	int done = json_dumpf(json, stdout, flags | JSON_PRESERVE_ORDER);
 	puts("");
 	json_decref(json);
 	return done;

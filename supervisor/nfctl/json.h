@@ -8,5 +8,5 @@
 
 /* A new reference, or NULL. What is no UTF-8 in texts becomes '?'. */
 json_t *json_of_control(const struct control *control);
-/* Prints and frees. 0, or -1. */
-int json_show(json_t *json);
+/* Prints with jansson's flags, such as JSON_INDENT(2), and frees. 0, or -1. */
+int json_show(json_t *json, size_t flags);

@@ -12,7 +12,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_DFL);
 	const struct command *command = options_parse(argc, argv, &options);
 	if (options.help) {
-		options_print_help();
+		options_print_help(command);
 		return NFCTL_GOOD;
 	}
 	if (options.version) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/nfctl/options.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,49 +8,74 @@
 #define RUNS_SHOWN 20
 
 static const struct command commands[] = {
-	{"status", NULL,
-		"what the agent does and how it is: exits 0 healthy, 1 degraded, 2 failed, "
-		"3 not running",
-		status_command},
-	{"runs", NULL, "the last commands and their outcomes", runs_command},
-	{"logs", "[RUN]", "the output of a run; without a name, of the newest", logs_command},
-	{"run", "COMMAND", "start a command on this host", run_command},
-	{"cancel", "[RUN]", "end a run politely; without a name, the one that goes on",
+	{"status", NULL, NULL, "what the agent does and how it is",
+		"0 healthy, 1 degraded, 2 failed", status_command},
+	{"runs", NULL, NULL, "the last commands and their outcomes", NULL, runs_command},
+	{"logs", "[RUN]", NULL, "the output of a run; without a name, of the newest", NULL,
+		logs_command},
+	{"run", "COMMAND", NULL, "start a command on this host",
+		"with --wait that of the command, 124 timed out, 125 no code", run_command},
+	{"cancel", "[RUN]", NULL, "end a run politely; without a name, the one that goes on", NULL,
 		cancel_command},
+	{"reload", NULL, NULL, "read the configuration again; a bad one is not used, and named",
+		NULL, reload_command},
+	{"kick", NULL, NULL, "try the network and the dashboard now, whatever is waited for", NULL,
+		kick_command},
+	{"completion", "SHELL", "bash zsh fish", "print a shell's completions for nfctl", NULL,
+		completion_command},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 enum option_kind {
 	OPTION_FLAG,
 	OPTION_TEXT,
-	OPTION_NUMBER
+	OPTION_NUMBER,
+	OPTION_DURATION
 };
 
+#define AT(field) offsetof(struct options, field)
+
 static const struct {
-	const char *name;
-	char letter; /* 0: none */
+	struct option_row row;
 	enum option_kind kind;
 	size_t offset;
-	const char *argument;
-	const char *help;
 } table[] = {
-	{"--json", 0, OPTION_FLAG, offsetof(struct options, json), NULL, "print JSON"},
-	{"--follow", 'f', OPTION_FLAG, offsetof(struct options, follow), NULL,
-		"logs: go on until the run has ended"},
-	{"--wait", 'w', OPTION_FLAG, offsetof(struct options, wait), NULL,
-		"run: show the output and exit with the command's code (124 timed out, 125 no "
-		"code)"},
-	{"--kill", 'k', OPTION_FLAG, offsetof(struct options, kill), NULL,
-		"cancel: without the time to end by itself"},
-	{"--most", 'n', OPTION_NUMBER, offsetof(struct options, most), "N",
-		"runs: how many to show (1 to 200, default 20)"},
-	{"--socket", 0, OPTION_TEXT, offsetof(struct options, socket), "FILE",
-		"ask this control socket"},
-	{"--help", 'h', OPTION_FLAG, offsetof(struct options, help), NULL, "show this and exit"},
-	{"--version", 0, OPTION_FLAG, offsetof(struct options, version), NULL,
-		"show the version and exit"},
+	{{"--json", 0, NULL, "print JSON", "status runs logs run cancel"}, OPTION_FLAG, AT(json)},
+	{{"--watch", 0, NULL, "show it again whenever it changes, until Ctrl-C", "status"},
+		OPTION_FLAG, AT(watch)},
+	{{"--follow", 'f', NULL, "go on until the run has ended", "logs"}, OPTION_FLAG, AT(follow)},
+	{{"--wait", 'w', NULL, "show the output and exit with the command's code", "run"},
+		OPTION_FLAG, AT(wait)},
+	{{"--kill", 'k', NULL, "end it at once", "cancel"}, OPTION_FLAG, AT(kill)},
+	{{"--most", 'n', "N", "show so many, 1 to 200", "runs"}, OPTION_NUMBER, AT(most)},
+	{{"--socket", 0, "FILE", "ask this control socket", NULL}, OPTION_TEXT, AT(socket)},
+	{{"--help", 'h', NULL, "show this and exit", NULL}, OPTION_FLAG, AT(help)},
+	{{"--version", 0, NULL, "show the version and exit", NULL}, OPTION_FLAG, AT(version)},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
+
+const struct command *options_commands(size_t *count)
+{
+	*count = COMMAND_COUNT;
+	return commands;
+}
+
+const struct option_row *options_row(size_t at)
+{
+	return at < TABLE_COUNT ? &table[at].row : NULL;
+}
+
+bool options_list_has(const char *list, const char *word)
+{
+	size_t size = strlen(word);
+	while (list && *list) {
+		size_t length = strcspn(list, " ");
+		if (length == size && strncmp(list, word, size) == 0)
+			return true;
+		list += length + (list[length] == ' ');
+	}
+	return list == NULL;
+}
 
 static const struct command *wrong(const char *what, const char *which)
 {
@@ -63,9 +87,10 @@ static size_t find_option(const char *word)
 {
 	size_t length = strcspn(word, "=");
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
-		if (strlen(table[i].name) == length && strncmp(table[i].name, word, length) == 0)
+		const struct option_row *row = &table[i].row;
+		if (strlen(row->name) == length && strncmp(row->name, word, length) == 0)
 			return i;
-		if (word[0] == '-' && table[i].letter && word[1] == table[i].letter && !word[2])
+		if (word[0] == '-' && row->letter && word[1] == row->letter && !word[2])
 			return i;
 	}
 	return TABLE_COUNT;
@@ -78,8 +103,50 @@ static bool set_number(long *place, const char *value)
 	return *end == '\0' && end != value && *place >= 1 && *place <= 200;
 }
 
+/* "90s", "2h30m", "1d"; a bare number is seconds. */
+static bool set_duration(uint64_t *place, const char *value)
+{
+	static const struct {
+		char unit;
+		uint64_t ms;
+	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'\0', 1000}};
+	*place = 0;
+	while (*value) {
+		char *end;
+		size_t at = 0;
+		if (*value < '0' || *value > '9')
+			return false;
+		unsigned long long number = strtoull(value, &end, 10);
+		while (at < sizeof(units) / sizeof(units[0]) && units[at].unit != *end)
+			at++;
+		if (at == sizeof(units) / sizeof(units[0]) || number > 366 * 86400)
+			return false;
+		*place += number * units[at].ms;
+		value = end + (*end != '\0');
+	}
+	return *place > 0 && *place <= UINT64_C(366) * 86400000;
+}
+
+static bool set_value(size_t at, const char *value, void *place)
+{
+	switch (table[at].kind) {
+	case OPTION_FLAG: return false;
+	case OPTION_TEXT: memcpy(place, &value, sizeof(value)); return true;
+	case OPTION_NUMBER:
+		if (!set_number(place, value))
+			wrong("a number from 1 to 200 is wanted, not", value);
+		return *(long *)place >= 1 && *(long *)place <= 200;
+	case OPTION_DURATION:
+		if (set_duration(place, value))
+			return true;
+		wrong("a time such as 90s, 2h30m or 1d is wanted, not", value);
+		return false;
+	}
+	return false;
+}
+
 /* How many words of argv the option took, 0: it is wrong and was said to be. */
-static int take_option(char **word, const char *next, struct options *options)
+static int take_option(char **word, const char *next, struct options *options, uint32_t *given)
 {
 	size_t at = find_option(*word);
 	if (at == TABLE_COUNT) {
@@ -87,34 +154,60 @@ static int take_option(char **word, const char *next, struct options *options)
 		return 0;
 	}
 	char *place = (char *)options + table[at].offset;
-	const char *value = strchr(*word, '=') ? strchr(*word, '=') + 1 : next;
-	int taken = strchr(*word, '=') ? 1 : 2;
+	const char *equals = strchr(*word, '=');
+	const char *value = equals ? equals + 1 : next;
+	*given |= 1u << at;
 	if (table[at].kind == OPTION_FLAG) {
 		bool on = true;
+		if (equals)
+			wrong("no value belongs to", *word);
 		memcpy(place, &on, sizeof(on));
-		return 1;
+		return equals ? 0 : 1;
 	}
 	if (!value) {
 		wrong("a value is missing after", *word);
 		return 0;
 	}
-	if (table[at].kind == OPTION_TEXT)
-		memcpy(place, &value, sizeof(value));
-	else if (!set_number((long *)(void *)place, value)) {
-		wrong("a number from 1 to 200 is wanted, not", value);
-		return 0;
+	return !set_value(at, value, place) ? 0 : equals ? 1 : 2;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
 	}
-	return taken;
+	return wrong("unknown command", name);
+}
+
+/* What only the whole line shows. */
+static const struct command *check_line(
+	const struct command *command, const struct options *options, uint32_t given)
+{
+	if (!command)
+		return wrong("a command is wanted, such as", "nfctl status");
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		if ((given & (1u << i)) && !options_list_has(table[i].row.commands, command->name))
+			return wrong("this command has no option", table[i].row.name);
+	}
+	if (options->argument && !command->argument)
+		return wrong("unexpected argument", options->argument);
+	if (options->argument && !options_list_has(command->words, options->argument))
+		return wrong("unknown argument", options->argument);
+	if (!options->argument && command->argument && command->argument[0] != '[')
+		return wrong("an argument is missing after", command->name);
+	return command;
 }
 
 const struct command *options_parse(int argc, char **argv, struct options *options)
 {
 	const struct command *command = NULL;
+	uint32_t given = 0;
 	*options = (struct options){.most = RUNS_SHOWN};
 	for (int i = 1; i < argc;) {
 		if (argv[i][0] == '-' && argv[i][1]) {
 			int taken = take_option(
-				&argv[i], i + 1 < argc ? argv[i + 1] : NULL, options);
+				&argv[i], i + 1 < argc ? argv[i + 1] : NULL, options, &given);
 			if (taken == 0)
 				return NULL;
 			i += taken;
@@ -124,39 +217,57 @@ const struct command *options_parse(int argc, char **argv, struct options *optio
 			return wrong("unexpected argument", argv[i]);
 		if (command)
 			options->argument = argv[i];
-		for (size_t at = 0; at < COMMAND_COUNT && !options->argument && !command; at++) {
-			if (strcmp(commands[at].name, argv[i]) == 0)
-				command = &commands[at];
-		}
-		if (!command)
-			return wrong("unknown command", argv[i]);
+		else if (!(command = find_command(argv[i])))
+			return NULL;
 		i++;
 	}
-	if (options->help || options->version)
-		return command;
-	if (!command)
-		return wrong("a command is wanted, such as", "nfctl status");
-	if (options->argument && !command->argument)
-		return wrong("unexpected argument", options->argument);
-	if (!options->argument && command->argument && command->argument[0] != '[')
-		return wrong("an argument is missing after", command->name);
-	return command;
+	return options->help || options->version ? command : check_line(command, options, given);
 }
 
-void options_print_help(void)
+static void print_option(const struct option_row *row)
 {
+	char left[40], letter[8] = "";
+	if (row->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+	snprintf(left, sizeof(left), "%s%s%s%s", letter, row->name, row->argument ? " " : "",
+		row->argument ? row->argument : "");
+	printf("  %-18s %s", left, row->help);
+}
+
+static void print_command_help(const struct command *command)
+{
+	printf("usage: nfctl %s%s%s [OPTION]…\n\n%s.\n", command->name,
+		command->argument ? " " : "", command->argument ? command->argument : "",
+		command->help);
+	if (command->words)
+		printf("%s is one of: %s.\n", command->argument, command->words);
+	puts("");
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		if (!options_list_has(table[i].row.commands, command->name))
+			continue;
+		print_option(&table[i].row);
+		puts("");
+	}
+	printf("\nexit codes: %s%s2 failed or refused · 3 the agent is not running · 64 usage\n",
+		command->exits ? command->exits : "0 done", " · ");
+}
+
+void options_print_help(const struct command *command)
+{
+	if (command) {
+		print_command_help(command);
+		return;
+	}
 	puts("usage: nfctl COMMAND [ARGUMENT] [OPTION]…\n\nAsks the NixFleet agent of this "
 	     "host.\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-7s %-9s %s\n", commands[i].name,
+		printf("  %-11s %-9s %s\n", commands[i].name,
 			commands[i].argument ? commands[i].argument : "", commands[i].help);
 	puts("");
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
-		char left[32], letter[8] = "";
-		if (table[i].letter)
-			snprintf(letter, sizeof(letter), "-%c, ", table[i].letter);
-		snprintf(left, sizeof(left), "%s%s%s%s", letter, table[i].name,
-			table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
-		printf("  %-17s %s\n", left, table[i].help);
+		const char *owners = table[i].row.commands;
+		print_option(&table[i].row);
+		printf("%s%s%s\n", owners ? " (" : "", owners ? owners : "", owners ? ")" : "");
 	}
+	puts("\nnfctl COMMAND --help says more, its exit codes too.");
 }

@@ -66,7 +66,7 @@ int runs_command(const struct options *options)
 	}
 	client_close(&client);
 	if (options->json && code == NFCTL_GOOD)
-		json_show(list);
+		json_show(list, JSON_INDENT(2));
 	else
 		json_decref(list);
 	return code;
@@ -84,7 +84,7 @@ int cancel_command(const struct options *options)
 		return code;
 	if (ask_next(&client, &control, &code) && control.type == CONTROL_BEGUN) {
 		if (options->json)
-			json_show(json_of_control(&control));
+			json_show(json_of_control(&control), JSON_INDENT(2));
 		else
 			printf("%.*s is being ended\n", TEXT_ARGS(control.begun.run));
 	}

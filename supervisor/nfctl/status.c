@@ -9,6 +9,7 @@
 #include "supervisor/nfctl/json.h"
 #include "supervisor/nfctl/paint.h"
 #include "supervisor/nfctl/runs.h"
+#include "supervisor/nfctl/status.h"
 
 #define STATUS_RUNS 8
 
@@ -135,7 +136,7 @@ static void add_frame(json_t *root, const struct control *control)
 	}
 }
 
-int status_command(const struct options *options)
+int status_show(const struct options *options, size_t json_flags)
 {
 	struct client client;
 	struct control control;
@@ -157,8 +158,13 @@ int status_command(const struct options *options)
 	}
 	client_close(&client);
 	if (options->json && code == NFCTL_GOOD)
-		json_show(root);
+		json_show(root, json_flags);
 	else
 		json_decref(root);
 	return code == NFCTL_GOOD ? (int)health : code;
+}
+
+int status_command(const struct options *options)
+{
+	return options->watch ? watch_status(options) : status_show(options, JSON_INDENT(2));
 }

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* nfctl, asked what people and their scripts ask it. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/system/world.h"
+
+static struct world world;
+
+static void finish(void)
+{
+	world_close(&world);
+}
+
+TestSuite(nfctl, .fini = finish, .timeout = 90);
+
+static void begin(const char *dashboard)
+{
+	world_open(&world, dashboard);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
+}
+
+/* nfctl with these words exits so and says this. */
+static void expect(const char *words, int code, const char *said)
+{
+	char *output;
+	int got = world_nfctl(&world, words, &output);
+	cr_assert(eq(int, got, code), "%s: %s", words, output);
+	cr_assert(strstr(output, said) != NULL, "%s: %s", words, output);
+	free(output);
+}
+
+/* A shell script whose $NFCTL is nfctl and $FOLDER the world's; its exit code. */
+static int script(const char *text, char **output)
+{
+	char path[WORLD_TEXT_BYTES], whole[WORLD_TEXT_BYTES * 4], answer[65536] = "";
+	snprintf(whole, sizeof(whole), "#!/bin/bash\nFOLDER=%s NFCTL=%s/supervisor/nfctl/nfctl\n%s",
+		world.folder, getenv("NIXFLEET_BUILD"), text);
+	world_file(&world, "script", whole, 0755);
+	snprintf(path, sizeof(path), "%s/script 2>&1", world.folder);
+	FILE *pipe = popen(path, "r");
+	cr_assert(pipe != NULL);
+	size_t size = fread(answer, 1, sizeof(answer) - 1, pipe);
+	answer[size] = '\0';
+	int status = pclose(pipe);
+	if (output)
+		*output = strdup(answer);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+static char *content(const char *name)
+{
+	char path[WORLD_TEXT_BYTES];
+	static char text[65536];
+	snprintf(path, sizeof(path), "%s/%s", world.folder, name);
+	FILE *file = fopen(path, "r");
+	size_t size = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+	text[size] = '\0';
+	if (file)
+		fclose(file);
+	return text;
+}
+
+static bool watched(struct world *unused, void *needle)
+{
+	(void)unused;
+	return strstr(content("watch.txt"), needle) != NULL;
+}
+
+Test(nfctl, watch_says_each_change_once_and_outlives_the_agent)
+{
+	char *said;
+	begin(NULL);
+	char words[WORLD_TEXT_BYTES];
+	snprintf(words, sizeof(words), "status --watch > %s/watch.txt & echo $!", world.folder);
+	cr_assert(eq(int, world_nfctl(&world, words, &said), 0));
+	pid_t pid = (pid_t)atoi(said);
+	free(said);
+	cr_assert(gt(int, pid, 1));
+	cr_assert(world_until(&world, 5000, watched, "all is well"));
+	expect("run switch --wait", 0, "exited 0");
+	cr_assert(
+		world_until(&world, 5000, watched, "ended: exited 0"), "%s", content("watch.txt"));
+	world_agent_stop(&world);
+	cr_assert(world_until(&world, 5000, watched, "the agent is not running"));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	cr_assert(eq(int, kill(pid, SIGINT), 0));
+	/* Nothing is said twice in a row. */
+	char *last = "", *line = strtok(content("watch.txt"), "\n");
+	for (; line; line = strtok(NULL, "\n")) {
+		cr_assert(gt(sz, strlen(line), 21));
+		cr_assert(ne(int, strcmp(line + 21, last), 0), "twice: %s", line);
+		last = line + 21;
+	}
+}
+
+Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
+{
+	char script_text[WORLD_TEXT_BYTES * 2];
+	world_open(&world, NULL);
+	world_file(&world, "agent.conf", "NIXFLEET_LOCATION=home\n", 0600);
+	snprintf(script_text, sizeof(script_text),
+		"#!/bin/sh\nexec \"$1\" --config %s/agent.conf\n", world.folder);
+	world_file(&world, "launch", script_text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
+	expect("reload", 0, "the configuration was read again");
+	world_file(&world, "agent.conf", "NIXFLEET_THEME_COLOR=red\nNIXFLEET_BRANCH=-x\n", 0600);
+	expect("reload", 2, "the new configuration is not used: NIXFLEET_BRANCH is '-x'");
+	world_file(&world, "agent.conf", "no sense\n", 0600);
+	expect("reload", 2, "line 1, is not of the form KEY=VALUE");
+	cr_assert(world_status_is(&world, "health=0"));
+}
+
+static bool worker_changed(struct world *of, void *former)
+{
+	pid_t now = world_worker(of);
+	return now > 1 && now != *(pid_t *)former;
+}
+
+Test(nfctl, kick_starts_a_worker_that_waits_in_safe_mode)
+{
+	begin("");
+	expect("kick", 0, "tried now");
+	for (int i = 0; i < 5; i++) {
+		pid_t worker = world_worker(&world);
+		cr_assert(gt(int, worker, 1));
+		cr_assert(eq(int, kill(worker, SIGKILL), 0));
+		cr_assert(world_until(&world, 5000, world_status_is,
+			i < 4 ? "worker=waiting" : "worker=safe mode"));
+		/* Safe mode waits for five minutes. */
+		expect("kick", 0, "tried now");
+		cr_assert(world_until(&world, 5000, worker_changed, &worker));
+	}
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+}
+
+Test(nfctl, every_command_has_help_and_its_exit_codes)
+{
+	char *output;
+	world_open(&world, NULL);
+	cr_assert(eq(int,
+			  script("set -e; n=0\n"
+				 "for c in $($NFCTL --help | sed -n 's/^  \\([a-z]*\\) .*/\\1/p'); "
+				 "do\n"
+				 "  $NFCTL $c --help > $FOLDER/help\n"
+				 "  grep -q \"^usage: nfctl $c\" $FOLDER/help\n"
+				 "  grep -q '^exit codes: .*3 the agent is not running' "
+				 "$FOLDER/help\n"
+				 "  n=$((n + 1))\n"
+				 "done; echo $n; test $n -ge 8",
+				  &output),
+			  0),
+		"%s", output);
+	free(output);
+	expect("status --follow", 64, "this command has no option '--follow'");
+	expect("completion tcsh", 64, "unknown argument 'tcsh'");
+	expect("runs -n 0", 64, "a number from 1 to 200");
+}
+
+Test(nfctl, completions_complete)
+{
+	char *output;
+	world_open(&world, NULL);
+	cr_assert(eq(int,
+			  script("source <($NFCTL completion bash) || exit 1\n"
+				 "complete -p nfctl || exit 2\n"
+				 "try() { COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)); _nfctl; "
+				 "echo \"${COMPREPLY[@]}\"; }\n"
+				 "[ \"$(try nfctl sta)\" = status ] || exit 3\n"
+				 "[ \"$(try nfctl status --wat)\" = --watch ] || exit 4\n"
+				 "[ \"$(try nfctl completion f)\" = fish ] || exit 5\n"
+				 "[ -z \"$(try nfctl run --wat)\" ] || exit 6\n"
+				 "for shell in zsh fish; do\n"
+				 "  command -v $shell > /dev/null || continue\n"
+				 "  $NFCTL completion $shell > $FOLDER/completion\n"
+				 "  $shell -n $FOLDER/completion || exit 7\n"
+				 "done",
+				  &output),
+			  0),
+		"%s", output);
+	free(output);
+}
+
+Test(nfctl, waiting_for_a_short_command_takes_no_quarter_of_a_second)
+{
+	uint64_t best = UINT64_MAX;
+	begin(NULL);
+	for (int i = 0; i < 8; i++) {
+		uint64_t start = world_ms();
+		expect("run switch --wait", 0, "exited 0");
+		uint64_t took = world_ms() - start;
+		best = took < best ? took : best;
+	}
+	cr_log_info("the fastest of eight took %llu ms", (unsigned long long)best);
+	cr_assert(lt(u64, best, 200));
+}
