@@ -11,7 +11,7 @@ import sys
 # Memory and strings of the C library, texts and checks of the base, and what compilers add.
 ALLOWED = re.compile(
     r"^_?(mem(cpy|set|move|cmp|chr)|str(len|cmp)|text_(of|is|copy)|check_failed|__stack_chk_(fail|guard)"
-    r"|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|sanitizer|sancov|gcov|llvm)_\w+|__(start|stop)___sancov_\w+|bzero)$")
+    r"|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|sanitizer|sancov|gcov|llvm)_\w+|__(start|stop)___sancov_\w+|bzero|bcmp)$")
 
 
 def symbols(tool, option, library):
