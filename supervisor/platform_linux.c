@@ -167,7 +167,7 @@ void platform_widen_pipe(int fd)
 
 void platform_close_from(int first)
 {
-	if (close_range((unsigned)first, ~0u, 0) == 0)
+	if (syscall(SYS_close_range, (unsigned)first, ~0u, 0) == 0)
 		return;
 	for (int fd = first; fd < 1024; fd++) /* a kernel before 5.9 */
 		close(fd);

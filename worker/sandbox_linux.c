@@ -27,7 +27,7 @@
 #define OTHER_CALLS_BEGIN 0x40000000u /* the x32 numbers */
 #elif defined(__aarch64__)
 #define ARCHITECTURE      AUDIT_ARCH_AARCH64
-#define RESULT(context)   ((context)->uc_mcontext.regs[0])
+#define RESULT(context)   (*(long long *)&(context)->uc_mcontext.regs[0])
 #define OTHER_CALLS_BEGIN UINT32_MAX
 #endif
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Compiles every source of a Mac's build for macOS 13, arm64 and x86_64, as TAP; nothing is linked or run.
+"""Compiles every source for the systems that this machine is not, as TAP: macOS 13 on arm64 and x86_64, Linux with
+musl. Nothing is linked or run.
 
 The compiler and the kernel's headers are those of the Python package ziglang, which is installed into a cache folder
 (NIXFLEET_ZIG, by default below the user's cache) when it is missing; the libraries' headers are this machine's.
@@ -17,7 +18,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("NIXFLEET_ZIG") or
                      pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "nixfleet-zig")
-TARGETS = ["aarch64-macos.13.0", "x86_64-macos.13.0"]
+# And the endings of the files that are another system's.
+TARGETS = {"aarch64-macos.13.0": "_linux", "x86_64-macos.13.0": "_linux", "x86_64-linux-musl": "_macos",
+           "aarch64-linux-musl": "_macos"}
 HEADERS = ["curl", "event2", "evhttp.h", "msgpack", "msgpack.h", "jansson.h", "jansson_config.h", "openssl", "wslay"]
 WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wshadow", "-Wswitch-enum",
             "-Wmissing-prototypes", "-Wstrict-prototypes", "-Wvla", "-Wpointer-arith", "-Wwrite-strings", "-Wundef",
@@ -54,10 +57,10 @@ def libraries(folder):
             shutil.copy(path, folder / "openssl" / path.name)
 
 
-def sources():
+def sources(foreign):
     for folder in ("proto", "supervisor", "worker"):
         for path in sorted((ROOT / folder).rglob("*.c")):
-            if not path.stem.endswith("_linux"):
+            if not path.stem.endswith(foreign):
                 yield path
 
 
@@ -73,18 +76,18 @@ def compile_one(environment, folder, target, path):
 def main():
     environment = zig()
     if not environment:
-        print("1..0 # SKIP no compiler for macOS can be installed")
+        print("1..0 # SKIP no compiler for other systems can be installed")
         return 0
     failed = 0
     print(f"1..{len(TARGETS)}")
-    with tempfile.TemporaryDirectory(prefix="nixfleet-macos-") as name, \
+    with tempfile.TemporaryDirectory(prefix="nixfleet-targets-") as name, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = pathlib.Path(name)
         libraries(folder)
         generated = subprocess.run([sys.executable, ROOT / "proto/base/crc32_table.py"], capture_output=True, check=True)
         (folder / "crc32_table.h").write_bytes(generated.stdout)
-        for number, target in enumerate(TARGETS, 1):
-            results = pool.map(lambda path, to=target: compile_one(environment, folder, to, path), list(sources()))
+        for number, (target, foreign) in enumerate(TARGETS.items(), 1):
+            results = pool.map(lambda path, to=target: compile_one(environment, folder, to, path), list(sources(foreign)))
             errors = [error for result in results for error in result]
             for error in errors[:40]:
                 print("#", error.replace(str(ROOT) + "/", ""))
