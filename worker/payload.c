@@ -252,6 +252,10 @@ int payload_heartbeat(struct payload *payload, const struct host *host, const st
 	const struct agent_action_heartbeat *heartbeat, struct bytes *to)
 {
 	char repo[URL_BYTES_MAX + 1];
+	char version[64];
+	/* The page takes what follows the last dash for the source's hash. */
+	snprintf(version, sizeof(version), "%s%s%.7s", NIXFLEET_VERSION,
+		NIXFLEET_SOURCE_COMMIT[0] ? "-" : "", NIXFLEET_SOURCE_COMMIT);
 	json_t *root = json_object();
 	payload_without_secrets(
 		host->repo_url[0] ? host->repo_url : host->repo_dir, repo, sizeof(repo));
@@ -261,7 +265,7 @@ int payload_heartbeat(struct payload *payload, const struct host *host, const st
 			add_field(payload, root, FIELD_DEVICE_TYPE, host->device_type) &&
 			add_field(payload, root, FIELD_THEME_COLOR, host->theme_color) &&
 			add_field(payload, root, FIELD_CONFIG_REPO, repo) &&
-			add_field(payload, root, FIELD_AGENT_VERSION, NIXFLEET_VERSION) &&
+			add_field(payload, root, FIELD_AGENT_VERSION, version) &&
 			payload_add_interval(root, "poll_interval", host->interval_ms) &&
 			add_facts(payload, root, facts, heartbeat);
 	return payload_write(root, is_whole, to);
