@@ -51,7 +51,8 @@
 /* What nfctl can tell the agent to do, without more to say about it. */
 #define ORDERS(X)                    \
 	X(ORDER_RELOAD, 1, "reload") \
-	X(ORDER_KICK, 2, "kick")
+	X(ORDER_KICK, 2, "kick")     \
+	X(ORDER_RESUME, 3, "resume")
 
 #define X(NAME, id, text) NAME = id,
 enum protocol {

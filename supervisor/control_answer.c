@@ -10,6 +10,8 @@
 #include "supervisor/status.h"
 #include "supervisor/store_child.h"
 
+#define PAUSE_MS_MAX (UINT64_C(366) * 24 * 3600 * 1000)
+
 void control_say(struct control_client *client, const struct control *control)
 {
 	/* The queue holds a whole status; a client that does not read loses the rest. */
@@ -228,11 +230,33 @@ static void order_kick(struct control_client *client)
 					      : "the network and the dashboard are tried now"));
 }
 
+static void ask_pause(
+	struct control_client *client, bool is_on, uint64_t for_ms, struct text reason)
+{
+	struct rules_event event = shell_event(EVENT_ASKED_PAUSE);
+	event.asked_pause.client = client->id;
+	event.asked_pause.is_on = is_on;
+	event.asked_pause.for_ms = for_ms;
+	event.asked_pause.reason = reason;
+	client->is_waiting = true;
+	shell_turn(client->shell, &event);
+}
+
+static void answer_pause(struct control_client *client, const struct control *asked)
+{
+	uint64_t for_ms = asked->ask_pause.for_ms;
+	if (for_ms != PAUSE_FOR_EVER && for_ms > PAUSE_MS_MAX)
+		control_refuse(client, "a pause is for a year at most");
+	else
+		ask_pause(client, true, for_ms, asked->ask_pause.reason);
+}
+
 static void answer_order(struct control_client *client, const struct control *asked)
 {
 	switch ((enum order)asked->ask_order.order) {
 	case ORDER_RELOAD: order_reload(client); return;
 	case ORDER_KICK: order_kick(client); return;
+	case ORDER_RESUME: ask_pause(client, false, 0, TEXT_NONE); return;
 	}
 	control_refuse(client, "there is no such order");
 }
@@ -247,6 +271,7 @@ static const struct {
 	{CONTROL_ASK_FILES, false, answer_files},
 	{CONTROL_ASK_RUN, false, answer_run},
 	{CONTROL_ASK_CANCEL, false, answer_cancel},
+	{CONTROL_ASK_PAUSE, false, answer_pause},
 	{CONTROL_ASK_ORDER, false, answer_order},
 };
 

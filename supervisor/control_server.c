@@ -49,8 +49,8 @@ static void client_flush(struct control_client *client)
 		event_add(client->writable, NULL);
 }
 
-void control_reply(
-	struct control_server *server, uint64_t id, bool is_good, bool is_queued, struct text text)
+/* NULL: it went. Its wait is over. */
+static struct control_client *find_waiting(struct control_server *server, uint64_t id)
 {
 	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &server->clients[i];
@@ -58,14 +58,38 @@ void control_reply(
 			continue;
 		client->is_waiting = false;
 		client->due = mono_after(mono_now(), CONTROL_IDLE_MS);
-		if (is_good)
-			control_say(client, &(struct control){.type = CONTROL_BEGUN,
-						    .begun = {.run = text, .queued = is_queued}});
-		else
-			control_say(client, &(struct control){.type = CONTROL_REFUSED,
-						    .refused = {.reason = text}});
-		client_flush(client);
+		return client;
 	}
+	return NULL;
+}
+
+void control_reply(
+	struct control_server *server, uint64_t id, bool is_good, bool is_queued, struct text text)
+{
+	struct control_client *client = find_waiting(server, id);
+	if (!client)
+		return;
+	if (is_good)
+		control_say(client, &(struct control){.type = CONTROL_BEGUN,
+					    .begun = {.run = text, .queued = is_queued}});
+	else
+		control_say(client,
+			&(struct control){.type = CONTROL_REFUSED, .refused = {.reason = text}});
+	client_flush(client);
+}
+
+void control_reply_said(
+	struct control_server *server, uint64_t id, bool is_good, struct text sentence)
+{
+	struct control_client *client = find_waiting(server, id);
+	if (!client)
+		return;
+	if (is_good)
+		control_done(client, sentence);
+	else
+		control_say(client, &(struct control){.type = CONTROL_REFUSED,
+					    .refused = {.reason = sentence}});
+	client_flush(client);
 }
 
 /* ---- clients ---- */

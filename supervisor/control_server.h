@@ -16,6 +16,9 @@ void control_destroy(struct control_server *control);
 /* The answer to a client that asked to run or cancel something; a client that went is forgotten. */
 void control_reply(struct control_server *control, uint64_t client, bool is_good, bool is_queued,
 	struct text text);
+/* The same with a sentence: the end of the answer. */
+void control_reply_said(
+	struct control_server *control, uint64_t client, bool is_good, struct text sentence);
 /* Reads, answers and accepts what the callbacks noted. */
 void control_work(struct control_server *control);
 /* Ends those that say nothing; when the next of them is due. */

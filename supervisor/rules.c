@@ -53,6 +53,7 @@ void rules_init(struct rules *rules)
 	rules->leave.run = RULES_NO_RUN;
 	rules->leave.due = rules->stop_due = rules->scan_retry = rules->retain_next = MONO_NEVER;
 	rules->token.retry = MONO_NEVER;
+	rules->pause.until = rules->pause.retry = rules->pause.save_next = MONO_NEVER;
 	rules->gate.next = MONO_NEVER;
 	rules->worker.due = rules->worker.ping_next = MONO_NEVER;
 }
@@ -72,6 +73,7 @@ static void start(
 	rules->random = event->start.seed | 1;
 	rules->token.is_kept = true;
 	text_copy(event->start.token, rules->token.text, sizeof(rules->token.text));
+	pause_start(rules, event);
 	runs_start(rules, actions);
 	gate_start(rules, actions);
 	worker_start(rules, actions);
@@ -120,6 +122,7 @@ static void due(struct rules *rules, struct rules_actions *actions)
 {
 	gate_due(rules, actions);
 	worker_due(rules, actions);
+	pause_due(rules, actions);
 	runs_due(rules, actions);
 	leave_due(rules, actions);
 }
@@ -180,6 +183,7 @@ static void dispatch(
 		gate_network(rules, actions);
 		worker_kick(rules, actions);
 		break;
+	case EVENT_ASKED_PAUSE: pause_asked(rules, event, actions); break;
 	case EVENT_STOP: rules_stop(rules, 0, actions); break;
 	}
 }
@@ -197,6 +201,7 @@ struct mono rules_due(const struct rules *rules)
 {
 	struct mono next = mono_earlier(gate_next(rules), worker_next(rules));
 	next = mono_earlier(next, runs_next(rules));
+	next = mono_earlier(next, pause_next(rules));
 	next = mono_earlier(next, rules->stop_due);
 	return mono_earlier(next, rules->leave.due);
 }

@@ -48,6 +48,7 @@
 	X(EVENT_ASKED_CANCEL, "asked to cancel")              \
 	X(EVENT_RELOADED, "configuration changed")            \
 	X(EVENT_KICKED, "told to try now")                    \
+	X(EVENT_ASKED_PAUSE, "asked to pause")                \
 	X(EVENT_STOP, "stop")
 
 #define RULES_ACTIONS(X)                       \
@@ -65,18 +66,19 @@
 	X(ACTION_EXIT, "exit")
 
 /* What a store child does; the shell gives it what the core's state holds. */
-#define RULES_ACTS(X)                             \
-	X(ACT_SCAN, "read the records")           \
-	X(ACT_ACCEPT, "accept a command")         \
-	X(ACT_SETTLE, "settle a run")             \
-	X(ACT_KEEP, "keep a result")              \
-	X(ACT_MARK, "mark a run")                 \
-	X(ACT_CANCEL, "cancel a run")             \
-	X(ACT_END, "end a hung runner")           \
-	X(ACT_TOKEN, "keep the token")            \
-	X(ACT_RETAIN, "remove old records")       \
-	X(ACT_FLIGHT, "save the flight recorder") \
-	X(ACT_SENT, "note how much output was sent")
+#define RULES_ACTS(X)                                \
+	X(ACT_SCAN, "read the records")              \
+	X(ACT_ACCEPT, "accept a command")            \
+	X(ACT_SETTLE, "settle a run")                \
+	X(ACT_KEEP, "keep a result")                 \
+	X(ACT_MARK, "mark a run")                    \
+	X(ACT_CANCEL, "cancel a run")                \
+	X(ACT_END, "end a hung runner")              \
+	X(ACT_TOKEN, "keep the token")               \
+	X(ACT_RETAIN, "remove old records")          \
+	X(ACT_FLIGHT, "save the flight recorder")    \
+	X(ACT_SENT, "note how much output was sent") \
+	X(ACT_PAUSE, "keep the pause")
 
 #define X(NAME, text) NAME,
 enum rules_event_type {
@@ -216,6 +218,28 @@ struct rules_token {
 	struct mono retry;
 };
 
+#define PAUSE_FOR_EVER UINT64_MAX
+
+struct rules_pause {
+	bool is_on;
+	struct mono until;     /* MONO_NEVER: until resumed */
+	int64_t until_wall_ms; /* 0: until resumed */
+	char reason[SHORT_TEXT_BYTES_MAX + 1];
+	char sentence[REASON_BYTES_MAX + 1];
+	uint64_t client; /* who waits for it to be on the disk */
+	bool is_storing;
+	bool is_again; /* it changed while it was being stored */
+	struct mono retry, save_next;
+};
+
+/* What was on the disk at start. */
+struct rules_kept_pause {
+	bool is_on;
+	int64_t until_wall_ms;
+	uint64_t left_ms;
+	struct text reason;
+};
+
 enum leave_state {
 	LEAVE_NONE,
 	LEAVE_DELIVERING, /* what is owed first, until due */
@@ -252,6 +276,7 @@ struct rules {
 	int restart_code;
 	struct mono stop_due;
 	struct rules_leave leave;
+	struct rules_pause pause;
 	char host_ops[RULES_HOST_OPS_MAX][COMMAND_BYTES_MAX + 1];
 	uint32_t host_op_count;
 	char refusal[REASON_BYTES_MAX + 1]; /* of the last command that was refused */
@@ -271,6 +296,7 @@ struct rules_event {
 			enum protocol protocol;
 			struct text token; /* the one kept on disk */
 			int restart_code;  /* what the service manager starts us again for */
+			struct rules_kept_pause pause;
 		} start;
 		struct {
 			bool is_good;
@@ -347,6 +373,12 @@ struct rules_event {
 			bool is_kill;
 		} asked_cancel;
 		struct {
+			uint64_t client;
+			bool is_on;
+			uint64_t for_ms; /* PAUSE_FOR_EVER: until resumed */
+			struct text reason;
+		} asked_pause;
+		struct {
 			bool is_restart; /* the worker has to know */
 			enum protocol protocol;
 		} reloaded;
@@ -371,6 +403,7 @@ struct rules_action {
 			uint64_t client;
 			bool is_good;
 			bool is_queued;
+			bool is_said;     /* text is a sentence */
 			struct text text; /* the run's name, or why not */
 		} reply;
 		struct {
@@ -396,6 +429,8 @@ struct mono rules_due(const struct rules *rules);
 
 /* The run that goes on or is being started or settled, or RULES_NO_RUN. */
 uint32_t rules_busy_run(const struct rules *rules);
+/* PAUSE_FOR_EVER where no end is set or it is not paused. */
+uint64_t rules_pause_left_ms(const struct rules *rules);
 uint32_t rules_count_queued(const struct rules *rules);
 uint32_t rules_count_owed(const struct rules *rules);
 /* Outcomes over which workers died: told last and without their output. */

@@ -39,6 +39,14 @@ bool worker_is_listening(const struct rules *rules);
 bool worker_can_hear(const struct rules *rules);
 struct mono worker_next(const struct rules *rules);
 
+void pause_start(struct rules *rules, const struct rules_event *event);
+void pause_asked(
+	struct rules *rules, const struct rules_event *event, struct rules_actions *actions);
+void pause_stored(struct rules *rules, int error, struct rules_actions *actions);
+void pause_due(struct rules *rules, struct rules_actions *actions);
+struct mono pause_next(const struct rules *rules);
+void pause_tell(struct rules *rules, struct rules_actions *actions);
+
 void runs_start(struct rules *rules, struct rules_actions *actions);
 void runs_asked(struct rules *rules, struct text command, enum origin origin, uint64_t request,
 	uint64_t client, struct rules_actions *actions);

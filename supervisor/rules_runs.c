@@ -58,7 +58,7 @@ bool runs_are_storing(const struct rules *rules)
 		if (rules->runs[i].is_storing)
 			return true;
 	}
-	return rules->token.is_storing || rules->is_saving_flight;
+	return rules->token.is_storing || rules->pause.is_storing || rules->is_saving_flight;
 }
 
 uint32_t runs_find(const struct rules *rules, struct text name)
@@ -202,8 +202,9 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 static void start_next(struct rules *rules, struct rules_actions *actions)
 {
 	uint32_t oldest = RULES_NO_RUN;
-	if (rules->is_stopping || !rules->is_scanned || leave_is_under_way(rules) ||
-		rules->is_cloning || rules_busy_run(rules) != RULES_NO_RUN)
+	if (rules->is_stopping || rules->pause.is_on || !rules->is_scanned ||
+		leave_is_under_way(rules) || rules->is_cloning ||
+		rules_busy_run(rules) != RULES_NO_RUN)
 		return;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];
@@ -425,7 +426,7 @@ static bool find_refusal(
 	}
 	if (!is_known(rules, command))
 		snprintf(reason, REASON_BYTES_MAX, "Unknown command: %.*s", TEXT_ARGS(command));
-	else if (is_double && rules_busy_run(rules) != RULES_NO_RUN)
+	else if (is_double && (rules->pause.is_on || rules_busy_run(rules) != RULES_NO_RUN))
 		snprintf(reason, REASON_BYTES_MAX, "%.*s is already waiting in the queue",
 			TEXT_ARGS(command));
 	else if (waiting >= RUNS_QUEUED_MAX)
@@ -460,6 +461,11 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	if (is_refused && origin == ORIGIN_LOCAL) {
 		refuse_client(client, reason, actions);
 		return;
+	}
+	if (!is_refused && rules->pause.is_on && rules->protocol == PROTOCOL_WEBSOCKET &&
+		origin == ORIGIN_DASHBOARD) {
+		is_impossible = is_refused = true;
+		memcpy(reason, rules->pause.sentence, sizeof(rules->pause.sentence));
 	}
 	uint32_t index = take_place(rules);
 	if (index == RULES_NO_RUN) {
@@ -524,7 +530,8 @@ static void accepted(struct rules *rules, uint32_t index, struct rules_actions *
 {
 	struct rules_run *run = &rules->runs[index];
 	bool is_refused = run->outcome == OUTCOME_REFUSED;
-	bool is_queued = !is_refused && rules_busy_run(rules) != RULES_NO_RUN;
+	bool is_queued = !is_refused &&
+			 (rules->pause.is_on || rules_busy_run(rules) != RULES_NO_RUN);
 	if (run->origin == ORIGIN_DASHBOARD && run->worker_epoch == rules->worker.epoch)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_ACCEPTED,
@@ -607,6 +614,7 @@ static void stored_run(
 	case ACT_TOKEN:
 	case ACT_RETAIN:
 	case ACT_FLIGHT:
+	case ACT_PAUSE:
 	case ACT_SENT: break;
 	}
 	store_wanted(rules, index, actions);
@@ -708,6 +716,7 @@ void runs_stored(
 		break;
 	case ACT_FLIGHT: rules->is_saving_flight = false; break;
 	case ACT_SENT: rules->is_saving_sent = false; break;
+	case ACT_PAUSE: pause_stored(rules, event->stored.error, actions); break;
 	case ACT_ACCEPT:
 	case ACT_SETTLE:
 	case ACT_END:

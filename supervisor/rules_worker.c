@@ -101,6 +101,8 @@ static void ready(struct rules *rules, struct rules_actions *actions)
 	if (rules->gate.state == GATE_OPEN || rules->gate.state == GATE_FORCED)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_OPEN, .open = {.waited_ms = 0}});
+	if (rules->pause.is_on)
+		pause_tell(rules, actions);
 	history_tell(rules, actions);
 	runs_worker_ready(rules, actions);
 }

@@ -16,6 +16,7 @@
 #include "supervisor/control_server.h"
 #include "supervisor/folder.h"
 #include "supervisor/host_ops.h"
+#include "supervisor/kept.h"
 #include "supervisor/platform.h"
 #include "supervisor/status.h"
 
@@ -76,8 +77,12 @@ static void perform_act(struct shell *shell, const struct rules_action *action)
 
 static void perform_reply(struct shell *shell, const struct rules_action *action)
 {
-	control_reply(shell->control, action->reply.client, action->reply.is_good,
-		action->reply.is_queued, action->reply.text);
+	if (action->reply.is_said)
+		control_reply_said(shell->control, action->reply.client, action->reply.is_good,
+			action->reply.text);
+	else
+		control_reply(shell->control, action->reply.client, action->reply.is_good,
+			action->reply.is_queued, action->reply.text);
 }
 
 static void perform_exit(struct shell *shell, const struct rules_action *action)
@@ -216,6 +221,7 @@ static void lend_text(struct shell_posted *posted)
 	case EVENT_ASKED_CANCEL:
 	case EVENT_RELOADED:
 	case EVENT_KICKED:
+	case EVENT_ASKED_PAUSE:
 	case EVENT_STOP: break;
 	}
 }
@@ -545,6 +551,7 @@ static void close_loop(struct shell *shell)
 static void begin(struct shell *shell)
 {
 	struct rules_event event = shell_event(EVENT_START);
+	char reason[SHORT_TEXT_BYTES_MAX + 1] = "";
 	uint64_t seed = 0;
 	if (!platform_random(&seed, sizeof(seed)))
 		seed = mono_now().ns ^ (uint64_t)getpid() << 32;
@@ -554,6 +561,7 @@ static void begin(struct shell *shell)
 	event.start.seed = seed;
 	event.start.protocol = shell->config.protocol;
 	event.start.token = text_of(shell->own_token);
+	kept_read(shell->state_folder, &event.start.pause, reason);
 	event.start.restart_code = platform_restart_code();
 	shell->started = event.now;
 	shell->watchdog_next = shell->notify.watchdog_ms ? event.now : MONO_NEVER;

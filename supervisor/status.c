@@ -75,7 +75,9 @@ uint64_t status_health(const struct shell *shell, const char **why)
 		*why = rules->leave.trouble;
 		health = 1;
 	}
-	if (health == 0)
+	if (health == 0 && rules->pause.is_on)
+		*why = rules->pause.sentence;
+	else if (health == 0)
 		*why = rules_busy_run(rules) == RULES_NO_RUN ? "all is well" : "a command runs";
 	return health;
 }
@@ -116,5 +118,7 @@ void status_fill(const struct shell *shell, struct mono now, struct control *out
 			.leave = text_of(rules->leave.trouble),
 			.isolation = text_of(isolation_text(shell->isolation)),
 			.token_kept = rules->token.is_kept,
+			.pause = rules->pause.is_on ? text_of(rules->pause.sentence) : TEXT_NONE,
+			.pause_left_ms = rules_pause_left_ms(rules),
 		}};
 }

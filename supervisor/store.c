@@ -87,6 +87,8 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 			.parent = parent,
 			.config = &shell->config,
 			.token = shell->rules.token.text,
+			.pause = &shell->rules.pause,
+			.pause_left_ms = rules_pause_left_ms(&shell->rules),
 			.runs = shell->runs_folder,
 			.state = shell->state_folder,
 			.flight = shell->flight,

@@ -17,6 +17,7 @@
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "supervisor/kept.h"
 #include "supervisor/ops.h"
 #include "supervisor/orphans.h"
 #include "supervisor/platform.h"
@@ -369,6 +370,13 @@ static int act_sent(struct store_job *job)
 	return 0;
 }
 
+static int act_pause(struct store_job *job)
+{
+	return kept_write(job->state, job->pause, job->pause_left_ms) < 0
+		       ? fail(job, "write of the settings")
+		       : 0;
+}
+
 static void read_sent(struct store_job *job)
 {
 	char text[RUN_NAME_BYTES_MAX + 32];
@@ -513,6 +521,7 @@ static int (*const acts[])(struct store_job *job) = {
 	[ACT_RETAIN] = act_retain,
 	[ACT_FLIGHT] = act_flight,
 	[ACT_SENT] = act_sent,
+	[ACT_PAUSE] = act_pause,
 };
 
 void store_child_run(struct store_job *job)

@@ -15,6 +15,8 @@ struct store_job {
 	uint8_t byte;                /* ACT_CANCEL */
 	const struct config *config;
 	const char *token;
+	const struct rules_pause *pause;
+	uint64_t pause_left_ms;
 	const pid_t *known; /* the supervisor's own children */
 	uint32_t known_count;
 	int runs;                              /* the folder of the records */

@@ -45,6 +45,7 @@ static struct message hello(const struct shell *shell, const char *runs_dir)
 			.interval_ms = config->interval_ms,
 			.spread_ms = config->spread_ms,
 			.log_level = (uint64_t)config->level,
+			.paused = shell->rules.pause.is_on,
 		}};
 }
 

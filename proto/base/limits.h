@@ -83,6 +83,10 @@
 #define LEAVE_ACTED_MS      300000 /* a reboot that was asked for should have happened */
 #define POISON_DEATHS       2      /* of workers over one outcome */
 
+/* A pause. */
+#define PAUSE_LOOK_MS 60000  /* at the wall clock, which may pass its end unseen */
+#define PAUSE_SAVE_MS 600000 /* how much is left, for a start after another boot */
+
 /* Store children. */
 #define STORE_SLOW_MS      5000
 #define STORE_KILL_MS      60000

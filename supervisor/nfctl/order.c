@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* What is asked for and answered with one sentence: nfctl reload, kick. */
+/* What is asked for and answered with one sentence: nfctl reload, kick, pause, resume. */
 #include <stdio.h>
 
 #include "supervisor/nfctl/ask.h"
@@ -23,6 +23,20 @@ int reload_command(const struct options *options)
 {
 	return order(
 		options, &(struct control){.type = CONTROL_ASK_ORDER, .ask_order = {ORDER_RELOAD}});
+}
+
+int resume_command(const struct options *options)
+{
+	return order(
+		options, &(struct control){.type = CONTROL_ASK_ORDER, .ask_order = {ORDER_RESUME}});
+}
+
+int pause_command(const struct options *options)
+{
+	return order(options,
+		&(struct control){.type = CONTROL_ASK_PAUSE,
+			.ask_pause = {.for_ms = options->pause_ms ? options->pause_ms : UINT64_MAX,
+				.reason = options->reason ? text_of(options->reason) : TEXT_NONE}});
 }
 
 int kick_command(const struct options *options)

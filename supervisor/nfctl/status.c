@@ -91,6 +91,8 @@ static void show_status(const struct control_status *status)
 	paint_label("commands");
 	printf("%" PRIu64 " queued, %" PRIu64 " owed to the dashboard\n", status->queued,
 		status->owed);
+	if (status->pause.size > 0)
+		show_text("pause", status->pause);
 	if (status->store.size > 0)
 		show_text("disk", status->store);
 	if (status->poison > 0) {

@@ -358,6 +358,7 @@ void store_step(struct sim *sim, struct process *process)
 	case ACT_TOKEN:
 	case ACT_RETAIN:
 	case ACT_FLIGHT:
+	case ACT_PAUSE:
 	case ACT_SENT: done(sim, process, process_disk_works(sim) ? 0 : EIO); break;
 	}
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -204,4 +205,68 @@ Test(nfctl, waiting_for_a_short_command_takes_no_quarter_of_a_second)
 	}
 	cr_log_info("the fastest of eight took %llu ms", (unsigned long long)best);
 	cr_assert(lt(u64, best, 200));
+}
+
+static bool agent_logs(struct world *of, void *needle)
+{
+	char *log = world_log(of);
+	bool is = strstr(log, needle) != NULL;
+	free(log);
+	return is;
+}
+
+static void restart(void)
+{
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
+}
+
+Test(nfctl, a_pause_over_http_queues_and_outlives_a_restart)
+{
+	int one = 1;
+	begin("");
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	expect("pause --for 2h --reason 'the disk is copied'", 0, ": the disk is copied");
+	cr_assert(world_until(&world, 2000, world_status_is, "health=0"));
+	expect("status", 0, "healthy: paused until 20");
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 10000, world_status_is, "queued=1"));
+	restart();
+	expect("status", 0, ": the disk is copied");
+	cr_assert(world_status_is(&world, "queued=1"));
+	expect("resume", 0, "resumed");
+	cr_assert(world_until(&world, 10000, world_has_outcomes, &one));
+	restart();
+	expect("run switch --wait", 0, "exited 0");
+	expect("resume", 0, "it was not paused");
+	expect("pause --for soon", 64, "a time such as 90s");
+}
+
+Test(nfctl, a_pause_ends_by_itself_and_what_waited_runs)
+{
+	begin(NULL);
+	expect("pause --for 2s", 0, "paused until");
+	expect("run switch", 0, "is queued");
+	expect("run switch", 2, "already waiting");
+	expect("run switch --wait", 2, "already waiting");
+	uint64_t start = world_ms();
+	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
+	cr_assert(lt(u64, world_ms() - start, 4000));
+	expect("runs -n 1", 0, "exited 0");
+}
+
+Test(nfctl, settings_of_somebody_else_are_set_aside_by_name)
+{
+	char path[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/state", world.folder);
+	chmod(path, 0700);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_file(&world, "state/settings", "paused = yes, please", 0600);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
+	cr_assert(agent_logs(&world, "settings in the state folder is set aside as settings.bad"));
+	cr_assert(eq(str, content("state/settings.bad"), "paused = yes, please"));
+	expect("run switch --wait", 0, "exited 0");
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "worker/core/session.h"
 
+#include <string.h>
+
 #include "proto/base/check.h"
 #include "worker/core/delivery.h"
 #include "worker/core/request.h"
@@ -137,6 +139,20 @@ static void announce(struct agent *agent, struct mono now, struct actions *actio
 	agent->session.due = mono_after(now, SESSION_REGISTER_MS);
 }
 
+/* A pause has no place of its own on the dashboard: people see it in front of what it says of the
+ * system. */
+static struct text system_message(struct agent *agent)
+{
+	static const char mark[] = "paused: ";
+	const char *said = agent->compartments.list[COMPARTMENT_SYSTEM].message;
+	char *whole = agent->session.system_message;
+	if (!agent->limits.paused)
+		return text_of(said);
+	memcpy(whole, mark, sizeof(mark));
+	text_copy(text_of(said), whole + sizeof(mark) - 1, SHORT_TEXT_BYTES_MAX + 2 - sizeof(mark));
+	return text_of(whole);
+}
+
 static void send_beat(struct agent *agent, struct mono now, struct actions *actions)
 {
 	struct agent_action_beat *beat = &action_add(actions, ACTION_BEAT)->beat;
@@ -152,7 +168,7 @@ static void send_beat(struct agent *agent, struct mono now, struct actions *acti
 	beat->lock_message = text_of(list[COMPARTMENT_LOCK].message);
 	beat->lock_wall_ms = list[COMPARTMENT_LOCK].wall_ms;
 	beat->system_status = list[COMPARTMENT_SYSTEM].status;
-	beat->system_message = text_of(list[COMPARTMENT_SYSTEM].message);
+	beat->system_message = system_message(agent);
 	beat->system_wall_ms = list[COMPARTMENT_SYSTEM].wall_ms;
 	beat->tests_status = list[COMPARTMENT_TESTS].status;
 	beat->tests_message = text_of(list[COMPARTMENT_TESTS].message);

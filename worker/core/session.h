@@ -39,6 +39,7 @@ struct session {
 	bool is_beaten;  /* a heartbeat followed the last status */
 	struct session_ping ping;
 	uint32_t evictions;
+	char system_message[SHORT_TEXT_BYTES_MAX + 1]; /* with the mark of a pause */
 	struct mono doubt_due; /* the network changed: to be heard by then */
 	struct mono lock_due;  /* when the age of the lock file is looked at again */
 	uint64_t lock_probe;   /* the id of the one that is out; 0 for none */
