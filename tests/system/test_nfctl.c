@@ -243,6 +243,16 @@ Test(nfctl, a_pause_over_http_queues_and_outlives_a_restart)
 	expect("pause --for soon", 64, "a time such as 90s");
 }
 
+static bool newest_ended(struct world *of, void *unused)
+{
+	char *said;
+	(void)unused;
+	world_nfctl(of, "runs -n 1", &said);
+	bool is = strstr(said, "exited 0") != NULL;
+	free(said);
+	return is;
+}
+
 Test(nfctl, a_pause_ends_by_itself_and_what_waited_runs)
 {
 	begin(NULL);
@@ -253,7 +263,7 @@ Test(nfctl, a_pause_ends_by_itself_and_what_waited_runs)
 	uint64_t start = world_ms();
 	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
 	cr_assert(lt(u64, world_ms() - start, 4000));
-	expect("runs -n 1", 0, "exited 0");
+	cr_assert(world_until(&world, 5000, newest_ended, NULL));
 }
 
 Test(nfctl, settings_of_somebody_else_are_set_aside_by_name)
@@ -269,4 +279,39 @@ Test(nfctl, settings_of_somebody_else_are_set_aside_by_name)
 	cr_assert(agent_logs(&world, "settings in the state folder is set aside as settings.bad"));
 	cr_assert(eq(str, content("state/settings.bad"), "paused = yes, please"));
 	expect("run switch --wait", 0, "exited 0");
+}
+
+static bool page_says(struct world *of, void *needle)
+{
+	json_t *seen = world_seen(of);
+	const json_t *all = json_object_get(json_object_get(seen, "heartbeat"), "update_status");
+	const json_t *message = json_object_get(json_object_get(all, "system"), "message");
+	const char *text = json_is_string(message) ? json_string_value(message) : "";
+	size_t size = strlen(needle);
+	bool is = size == 0 ? strstr(text, "paused") == NULL && *text
+			    : strncmp(text, needle, size) == 0;
+	json_decref(seen);
+	return is;
+}
+
+Test(nfctl, a_pause_over_websocket_shows_on_the_page_and_refuses)
+{
+	int one = 1;
+	char text[WORLD_TEXT_BYTES];
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_set(&world, "NIXFLEET_URL", "ws://127.0.0.1:%d/ws", world.port);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
+	expect("pause --reason 'hands off'", 0, "paused until it is resumed: hands off");
+	cr_assert(world_until(&world, 10000, page_says, "paused"));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 10000, world_has_outcomes, &one));
+	world_outcome(&world, "comment", text);
+	cr_assert(strstr(text, "paused until it is resumed: hands off") != NULL ||
+			  strstr(world_outcome(&world, "message", text), "hands off") != NULL,
+		"%s", text);
+	expect("resume", 0, "resumed");
+	expect("run switch --wait", 0, "exited 0");
+	cr_assert(world_until(&world, 10000, page_says, ""));
 }

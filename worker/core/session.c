@@ -143,7 +143,7 @@ static void announce(struct agent *agent, struct mono now, struct actions *actio
  * system. */
 static struct text system_message(struct agent *agent)
 {
-	static const char mark[] = "paused: ";
+	static const char mark[] = "paused: "; /* a dashboard may trim it */
 	const char *said = agent->compartments.list[COMPARTMENT_SYSTEM].message;
 	char *whole = agent->session.system_message;
 	if (!agent->limits.paused)
