@@ -8,6 +8,8 @@ A line of its own, indented as it likes, is replaced:
   @legal VARIABLE@   what a value must be, and the default     supervisor/settings.def
   @command NAME@     which dashboards ask for it, its deadline  supervisor/ops.def
   @frames NAME@      types and fields of its frames             proto/NAME.def
+  @nfctl commands@   nfctl's, or its options                    supervisor/nfctl/options.c
+  @names LISTS@      the numbers that have names                proto/terms.h
   @include FILE@     another source of this folder
 
 and a word within a line: @limit NAME@, a number of proto/base/limits.h.
@@ -127,10 +129,70 @@ def terms(root):
         r"X\((\w+), (\d+), ", (root / "proto/terms.h").read_text())}
 
 
+def names(root, lists):
+    """A bulleted list: what each number of these lists is called."""
+    text = (root / "proto/terms.h").read_text()
+    lines = []
+    for name in lists.split():
+        block = re.search(rf"#define {name}\(X\)((?:.*\\\n)*.*)", text)[1]
+        entries = [f"{number} {plain(word)}" for number, word in re.findall(rf'X\(\w+, (\d+), "([^"]*)"', block)]
+        lines.append(f"- {name.lower().rstrip('s')}: {', '.join(entries)}")
+    return "\n".join(lines)
+
+
+STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+def rows(text, name):
+    """The rows of a C table of that name: strings in one piece, None for NULL, words as they are."""
+    block = re.search(rf"\b{name}\[\] = \{{(.*?)^\}};", text, re.DOTALL | re.MULTILINE)[1]
+    found = []
+    depth = 0
+    for token in re.findall(rf"(?:{STRING}\s*)+|'[^']*'|\w+\([^)]*\)|\w+|[{{}}]", block):
+        depth += (token == "{") - (token == "}")
+        if token == "{" and depth == 1:
+            found.append([])
+        elif token not in "{}":
+            found[-1].append(None if token == "NULL" else strings(token) if token[0] == '"' else token.strip("'"))
+    return found
+
+
+def sentence(text):
+    return plain(text[0].upper() + text[1:])
+
+
+def nfctl_commands(table, options):
+    lines = []
+    for name, argument, choices, text, codes, *_ in table:
+        of_it = [row[0] for row in options if row[4] and name in row[4].split()]
+        lines.append(f"*{name}*" + (f" {plain(argument)}" if argument else ""))
+        lines.append(f"\t{sentence(text)}." + (f" {argument} is one of: {choices}." if choices else ""))
+        lines += [f"\tExit code: {plain(codes)}."] if codes else []
+        lines += ["\tOptions: " + ", ".join(f"*{option}*" for option in of_it) + "."] if of_it else []
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def nfctl_options(table):
+    lines = []
+    for name, letter, argument, text, commands_of_it, *_ in table:
+        lines.append((f"*-{letter}*, " if letter != "0" else "") + f"*{name}*" +
+                     (f" _{argument}_" if argument else ""))
+        of_it = f" ({', '.join(commands_of_it.split())})" if commands_of_it else ""
+        lines += [f"\t{sentence(text)}{plain(of_it)}.", ""]
+    return "\n".join(lines).rstrip()
+
+
+def nfctl(root, what):
+    text = (root / "supervisor/nfctl/options.c").read_text()
+    options = rows(text, "table")
+    return nfctl_commands(rows(text, "commands"), options) if what == "commands" else nfctl_options(options)
+
+
 def fill(root, page):
     """The page's text with every directive replaced."""
     known = limits(root)
-    makers = {"legal": legal, "command": command, "frames": frames,
+    makers = {"legal": legal, "command": command, "frames": frames, "nfctl": nfctl, "names": names,
               "include": lambda _, name: fill(root, page.parent / name).rstrip("\n")}
     out = []
     for line in page.read_text().splitlines():
