@@ -5,7 +5,7 @@ cfg: {
   Type = "notify";
   NotifyAccess = "main";
   ExecStart = "${cfg.package}/bin/nixfleet-agent";
-  ExecReload = "/bin/sh -c 'kill -HUP $MAINPID'";
+  ExecReload = "${cfg.package}/bin/nfctl reload";
   Restart = "always";
   RestartSec = 3;
   RestartForceExitStatus = 101;

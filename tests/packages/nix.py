@@ -50,7 +50,8 @@ FULL = {
 MAC = {**PLAIN, "NIXFLEET_THEME_COLOR": "#bb9af7"}
 # What no unit of ours may lack.
 SERVICE = {
-    "Type": "notify", "ExecStart": "/store/agent/bin/nixfleet-agent", "Restart": "always", "RestartSec": 3,
+    "Type": "notify", "ExecStart": "/store/agent/bin/nixfleet-agent",
+    "ExecReload": "/store/agent/bin/nfctl reload", "Restart": "always", "RestartSec": 3,
     "RestartForceExitStatus": 101, "SuccessExitStatus": 101, "WatchdogSec": 60, "Delegate": "yes",
     "KillMode": "process", "TimeoutStopSec": 60, "EnvironmentFile": "/run/token",
 }
