@@ -450,6 +450,50 @@ Test(websocket, a_refused_upgrade_is_no_end)
 	no_violations();
 }
 
+static bool requests_say(struct world *unused, void *needle)
+{
+	char path[WORLD_TEXT_BYTES], line[8192];
+	bool found = false;
+	(void)unused;
+	snprintf(path, sizeof(path), "%s/requests", world.folder);
+	FILE *file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, needle) != NULL;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Three megabytes of output while nobody listens: the newest quarter of one is sent, and how much
+ * is not. */
+Test(websocket, a_long_backlog_is_cut_and_the_page_says_so)
+{
+	open_world("");
+	switch_stub("echo begun\nwhile [ ! -e $HOME/go ]; do sleep 0.05; done\n"
+		    "i=0; while [ $i -lt 40000 ]; do echo "
+		    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx$i; "
+		    "i=$((i+1)); "
+		    "done\ntouch $HOME/printed\n"
+		    "while [ ! -e $HOME/end ]; do sleep 0.05; done\nexit 1");
+	start();
+	world_command(&world, "switch");
+	reach("counts.output", 1, 5000);
+	world_fault(
+		&world, "{\"match\":\"upgrade\",\"kind\":\"code\",\"status\":503,\"count\":1000}");
+	world_fault(&world, "{\"match\":\"now\",\"kind\":\"close\",\"code\":1001}");
+	world_file(&world, "go", "", 0644);
+	cr_assert(world_until(&world, 20000, file_exists, "printed"));
+	heal();
+	reach("registrations", 2, 10000);
+	cr_assert(world_until(&world, 10000, requests_say, "bytes of output are left out]"));
+	cr_assert(world_until(&world, 10000, requests_say, "x39999"));
+	cr_expect(lt(int, number("counts.output"), 6000));
+	cr_expect(gt(int, number("counts.output"), 2000));
+	world_file(&world, "end", "", 0644);
+	cr_assert(world_until(&world, 10000, world_status_is, "owed=0"));
+	reach("counts.status", 1, 5000);
+}
+
 /* Whatever a command prints becomes legal frames, and each of its lines arrives. */
 Test(websocket, s17_any_output_arrives_as_legal_frames)
 {
