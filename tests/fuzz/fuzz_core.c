@@ -105,9 +105,18 @@ static void note_request(struct world *world, uint64_t id)
 	world->flying = id;
 }
 
+/* Whatever an action lends is still there, and within its limits. */
+static void check_lent(const struct agent_action *action)
+{
+	static struct bytes frame = {.size_max = FRAME_BYTES_MAX + FRAME_HEAD_BYTES};
+	bytes_clear(&frame);
+	check(agent_action_encode(action, &frame) == 0);
+}
+
 static void note(struct world *world, const struct agent_action *action)
 {
 	check(!world->left);
+	check_lent(action);
 	switch (action->type) {
 	case ACTION_LOOK: world->looking = action->look.id; return;
 	case ACTION_PROBE: world->probing = action->probe.id; return;

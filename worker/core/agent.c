@@ -206,7 +206,7 @@ static void handle_session(struct agent *agent, struct mono now, const struct ag
 	else if (event->type == EVENT_REGISTERED)
 		session_registered(agent, now);
 	else if (event->type == EVENT_TOLD)
-		delivery_told(agent, now, event->told.command, actions);
+		delivery_told(agent, event->told.command, actions);
 	else if (event->type == EVENT_KILL)
 		delivery_kill(agent, event->kill.hard, actions);
 	else if (event->type == EVENT_PONG)

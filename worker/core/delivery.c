@@ -160,6 +160,26 @@ static void report_plain(struct agent *agent, struct text command, uint64_t outc
 		.commit = text_of(agent->sight.commit.value)};
 }
 
+static bool has_outcome(const struct agent *agent)
+{
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
+		enum debt_state state = agent->debts.list[i].state;
+		if (state == DEBT_TELL || state == DEBT_SENT)
+			return true;
+	}
+	return false;
+}
+
+/* As any status that says 0, with a heartbeat before and behind it. */
+static void answer_stop(struct agent *agent, struct mono now, struct actions *actions)
+{
+	report_plain(
+		agent, text_of(agent->going.stop), OUTCOME_EXITED, "nothing is running", actions);
+	agent->going.is_stop_answered = true; /* the name stays: an action lends it */
+	agent->session.is_beaten = false;
+	session_hasten(agent, now);
+}
+
 /* False: there is nothing to end. */
 static bool cancel(struct agent *agent, bool is_hard, struct actions *actions)
 {
@@ -176,15 +196,14 @@ void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions)
 	cancel(agent, is_hard, actions); /* where nothing runs, nobody waits for an answer */
 }
 
-void delivery_told(
-	struct agent *agent, struct mono now, struct text command, struct actions *actions)
+void delivery_told(struct agent *agent, struct text command, struct actions *actions)
 {
 	if (text_is(command, "stop") || text_is(command, "kill")) {
-		if (cancel(agent, false, actions))
+		/* Where an outcome is on its way, that is the answer. */
+		if (cancel(agent, false, actions) || has_outcome(agent))
 			return;
-		report_plain(agent, command, OUTCOME_EXITED, "nothing is running", actions);
-		agent->session.is_beaten = false;
-		session_hasten(agent, now);
+		text_copy(command, agent->going.stop, sizeof(agent->going.stop));
+		agent->going.is_stop_answered = false;
 		return;
 	}
 	if (handover_is_full(&agent->handover)) {
@@ -397,6 +416,7 @@ void delivery_marked(const struct debt *debt, struct actions *actions)
 void delivery_closed(struct agent *agent, struct actions *actions)
 {
 	unstream(agent, actions);
+	agent->going.is_stop_answered = true; /* who asked is gone */
 	agent->going.was_unseen = agent->going.run[0] != '\0';
 	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
 		struct debt *debt = &agent->debts.list[i];
@@ -415,6 +435,10 @@ void delivery_next(struct agent *agent, struct mono now, struct actions *actions
 {
 	if (!agent->session.is_beaten)
 		return;
+	if (agent->going.stop[0] && !agent->going.is_stop_answered) {
+		answer_stop(agent, now, actions);
+		return;
+	}
 	uint32_t next = next_debt(agent);
 	if (next != DEBT_NONE && !waits_for_name(agent, &agent->debts.list[next]) &&
 		is_ready(&agent->debts.list[next], now) &&

@@ -21,6 +21,9 @@ struct going {
 	char awaited[RUN_NAME_BYTES_MAX + 1]; /* accepted, and not said to have started yet */
 	uint64_t pid;
 	uint64_t sent; /* the dashboard has its output up to there */
+	char stop[COMMAND_BYTES_MAX +
+		  1]; /* the last stop for nothing, and whether it is answered */
+	bool is_stop_answered;
 	bool is_owed;
 	bool was_unseen;   /* the connection was down while it ran */
 	bool is_cancelled; /* it was asked to end: the next time is not polite */
@@ -44,8 +47,7 @@ void delivery_progressed(struct agent *agent, const struct agent_event_progresse
 void delivery_ended(struct agent *agent, struct mono now, const struct agent_event_ended *ended,
 	struct actions *actions);
 void delivery_streamed(struct agent *agent, const struct agent_event_streamed *streamed);
-void delivery_told(
-	struct agent *agent, struct mono now, struct text command, struct actions *actions);
+void delivery_told(struct agent *agent, struct text command, struct actions *actions);
 /* kill_command. */
 void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions);
 void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
