@@ -149,14 +149,11 @@ static void on_kept(struct agent *agent, struct mono now, bool kept, struct acti
 		action_add(actions, ACTION_UNKEPT)->unkept.refused = true;
 }
 
-static void on_marked(struct agent *agent, struct text run, struct actions *actions)
+static void on_marked(struct agent *agent, struct text run)
 {
 	struct debt *debt = debt_find(&agent->debts, run);
-	if (!debt || (debt->state != DEBT_TOLD && debt->state != DEBT_GIVEN_UP))
-		return;
-	if (has_session(agent))
-		delivery_marked(debt, actions);
-	debt_remove(debt);
+	if (debt && (debt->state == DEBT_TOLD || debt->state == DEBT_GIVEN_UP))
+		debt_remove(debt);
 }
 
 static void on_history(struct agent *agent, const struct agent_event_history *history)
@@ -235,7 +232,7 @@ static void handle(struct agent *agent, struct mono now, const struct agent_even
 	case EVENT_PROGRESSED: on_progressed(agent, &event->progressed, actions); break;
 	case EVENT_ENDED: on_ended(agent, now, &event->ended, actions); break;
 	case EVENT_KEPT: on_kept(agent, now, event->kept.kept, actions); break;
-	case EVENT_MARKED: on_marked(agent, event->marked.run, actions); break;
+	case EVENT_MARKED: on_marked(agent, event->marked.run); break;
 	case EVENT_PAUSED: agent->limits.paused = event->paused.paused; break;
 	case EVENT_STOP: on_stop(agent, now, event->stop.grace_ms, actions); break;
 	case EVENT_HISTORY: on_history(agent, &event->history); break;

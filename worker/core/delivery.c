@@ -390,6 +390,7 @@ void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint
 	struct actions *actions)
 {
 	bool is_waiting = false;
+	bool is_switched = false;
 	tell_offset(agent, now, offset, actions);
 	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
 		struct debt *debt = &agent->debts.list[i];
@@ -401,16 +402,14 @@ void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint
 		}
 		debt->state = DEBT_TOLD;
 		action_add(actions, ACTION_DELIVERED)->delivered.run = text_of(debt->run);
+		is_switched = is_switched ||
+			      (is_good(debt) && compartments_switches(text_of(debt->command)));
 	}
+	/* The dashboard waits for a new connection, and perhaps there is a new binary for it. */
+	if (is_switched)
+		action_add(actions, ACTION_RESTART)->restart.reason = text_of("a new system runs");
 	if (is_waiting)
 		session_barrier(agent, now);
-}
-
-void delivery_marked(const struct debt *debt, struct actions *actions)
-{
-	/* The dashboard waits for a new connection, and perhaps there is a new binary for it. */
-	if (is_good(debt) && compartments_switches(text_of(debt->command)))
-		action_add(actions, ACTION_RESTART)->restart.reason = text_of("a new system runs");
 }
 
 void delivery_closed(struct agent *agent, struct actions *actions)

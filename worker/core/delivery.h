@@ -52,8 +52,6 @@ void delivery_told(struct agent *agent, struct text command, struct actions *act
 void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions);
 void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
 	struct actions *actions);
-/* That it was delivered is on the supervisor's disk. */
-void delivery_marked(const struct debt *debt, struct actions *actions);
 void delivery_facts_known(struct agent *agent);
 void delivery_lock_known(struct agent *agent);
 void delivery_closed(struct agent *agent, struct actions *actions);
