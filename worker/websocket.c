@@ -417,6 +417,9 @@ static void write_more(struct websocket *websocket)
 		websocket->out_sent += (uint32_t)sent;
 	}
 	if (websocket->out_sent == websocket->out.size) {
+		/* What a flood made it grow to is given back. */
+		if (websocket->out.room > WEBSOCKET_STREAM_BYTES)
+			bytes_finish(&websocket->out);
 		bytes_clear(&websocket->out);
 		websocket->out_sent = 0;
 	} else if (websocket->out_sent > WEBSOCKET_STREAM_BYTES) {
