@@ -9,6 +9,7 @@
 #include "supervisor/control_client.h"
 #include "supervisor/status.h"
 #include "supervisor/store_child.h"
+#include "supervisor/why.h"
 
 #define PAUSE_MS_MAX (UINT64_C(366) * 24 * 3600 * 1000)
 
@@ -242,6 +243,27 @@ static void ask_pause(
 	shell_turn(client->shell, &event);
 }
 
+struct why_said {
+	struct control_client *client;
+	uint64_t left;
+};
+
+static void say_why(void *data, const struct control *control)
+{
+	struct why_said *said = data;
+	if (said->left == 0)
+		return;
+	said->left--;
+	control_say(said->client, control);
+}
+
+static void answer_why(struct control_client *client, const struct control *asked)
+{
+	struct why_said said = {client, asked->ask_why.most};
+	why_list(client->shell, mono_now(), say_why, &said);
+	control_done(client, TEXT_NONE);
+}
+
 static void answer_pause(struct control_client *client, const struct control *asked)
 {
 	uint64_t for_ms = asked->ask_pause.for_ms;
@@ -267,6 +289,7 @@ static const struct {
 	void (*answer)(struct control_client *client, const struct control *asked);
 } answers[] = {
 	{CONTROL_ASK_STATUS, true, answer_status},
+	{CONTROL_ASK_WHY, true, answer_why},
 	{CONTROL_ASK_RUNS, false, answer_runs},
 	{CONTROL_ASK_FILES, false, answer_files},
 	{CONTROL_ASK_RUN, false, answer_run},

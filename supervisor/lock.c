@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,12 +20,26 @@
  */
 #define LOCK_TRIES 3
 
-static int lock_file_folder(const char *home, char path[PATH_BYTES_MAX + 1], char *error)
+static void name_folder(const char *home, char path[PATH_BYTES_MAX + 1])
 {
 	if (geteuid() == 0)
 		snprintf(path, PATH_BYTES_MAX + 1, "/run/nixfleet-agent");
 	else
 		snprintf(path, PATH_BYTES_MAX + 1, "%.900s/.local/state/nixfleet-agent", home);
+}
+
+/* Host names differ in nothing but case for no one: the file's name is lower-case. */
+static void name_file(const char *folder, const char *host, char path[PATH_BYTES_MAX + 1])
+{
+	int at = snprintf(path, PATH_BYTES_MAX + 1, "%.900s/agent-", folder);
+	for (; *host && at < PATH_BYTES_MAX - 8; host++)
+		path[at++] = (char)tolower((unsigned char)*host);
+	snprintf(path + at, PATH_BYTES_MAX + 1 - (size_t)at, ".lock");
+}
+
+static int lock_file_folder(const char *home, char path[PATH_BYTES_MAX + 1], char *error)
+{
+	name_folder(home, path);
 	return folder_open(path, geteuid() == 0 ? 0755 : 0700, error);
 }
 
@@ -112,11 +127,7 @@ enum lock_verdict lock_take(
 	*lock = (struct lock){.folder = folder, .file = -1};
 	own_fd above = lock_file_folder(home, path, error);
 	enum lock_verdict verdict = above < 0 ? LOCK_FAILED : LOCK_TAKEN;
-	/* Host names differ in nothing but case for no one: the file's name is lower-case. */
-	int at = snprintf(lock->path, sizeof(lock->path), "%.900s/agent-", path);
-	for (; *host && at < PATH_BYTES_MAX - 8; host++)
-		lock->path[at++] = (char)tolower((unsigned char)*host);
-	snprintf(lock->path + at, sizeof(lock->path) - (size_t)at, ".lock");
+	name_file(path, host, lock->path);
 	if (verdict == LOCK_TAKEN)
 		verdict = take_folder(lock, error);
 	if (verdict == LOCK_TAKEN)
@@ -126,6 +137,21 @@ enum lock_verdict lock_take(
 	if (verdict != LOCK_TAKEN)
 		lock_forget(lock);
 	return verdict;
+}
+
+void lock_find_holder(const char *host, const char *home, struct lock_holder *holder)
+{
+	char folder[PATH_BYTES_MAX + 1], text[128];
+	int pid = 0;
+	*holder = (struct lock_holder){.pid = 0};
+	name_folder(home, folder);
+	name_file(folder, host, holder->path);
+	ssize_t size = fd_read_file(AT_FDCWD, holder->path, text, sizeof(text) - 1);
+	text[size > 0 ? size : 0] = '\0';
+	if (sscanf(text, "%d %31[0-9TZ:-]", &pid, holder->since) != 2 || pid <= 1)
+		return;
+	holder->pid = pid;
+	holder->is_alive = kill(pid, 0) == 0 || errno == EPERM;
 }
 
 void lock_release(struct lock *lock)

@@ -6,7 +6,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "proto/base/limits.h"
+#include "proto/base/time.h"
 
 struct lock {
 	int folder; /* the state folder; owned */
@@ -24,6 +28,17 @@ enum lock_verdict {
  * failure error (CONFIG_ERROR_BYTES) holds one line, and nothing was left behind. */
 enum lock_verdict lock_take(
 	struct lock *lock, int folder, const char *host, const char *home, char *error);
+
+struct lock_holder {
+	char path[PATH_BYTES_MAX + 1];
+	pid_t pid; /* 0: there is no file, or nobody's name is in it */
+	char since[WALL_TEXT_BYTES];
+	bool is_alive;
+};
+
+/* Who wrote its name into the lock file of this account and host. Takes no lock and makes nothing.
+ */
+void lock_find_holder(const char *host, const char *home, struct lock_holder *holder);
 
 /* Removes the file if it is still ours and drops both locks. */
 void lock_release(struct lock *lock);

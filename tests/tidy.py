@@ -19,7 +19,9 @@ INCLUDES = [
     ("proto", ["proto/base"]),
     ("worker/core", ["worker/core", "proto"]),
     ("worker", ["worker", "proto"]),
-    ("supervisor/nfctl", ["supervisor/nfctl", "proto"]),
+    # What reads the host's configuration, where no agent answers; never the agent's own state.
+    ("supervisor/nfctl", ["supervisor/nfctl", "proto", "supervisor/config.h", "supervisor/doctor.h",
+                          "supervisor/lock.h"]),
     ("supervisor", ["supervisor", "proto"]),
 ]
 # The core is pure: nothing of the system but these.

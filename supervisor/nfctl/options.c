@@ -17,6 +17,8 @@ static const struct command commands[] = {
 		"with --wait that of the command, 124 timed out, 125 no code", run_command},
 	{"cancel", "[RUN]", NULL, "end a run politely; without a name, the one that goes on", NULL,
 		cancel_command},
+	{"why", NULL, NULL, "what it is waiting for right now", "0 nothing, 1 something",
+		why_command},
 	{"pause", NULL, NULL, "start no command until it is resumed or over; what runs goes on",
 		NULL, pause_command},
 	{"resume", NULL, NULL, "start commands again, those first that waited", NULL,
@@ -44,7 +46,8 @@ static const struct {
 	enum option_kind kind;
 	size_t offset;
 } table[] = {
-	{{"--json", 0, NULL, "print JSON", "status runs logs run cancel"}, OPTION_FLAG, AT(json)},
+	{{"--json", 0, NULL, "print JSON", "status why runs logs run cancel"}, OPTION_FLAG,
+		AT(json)},
 	{{"--watch", 0, NULL, "show it again whenever it changes, until Ctrl-C", "status"},
 		OPTION_FLAG, AT(watch)},
 	{{"--follow", 'f', NULL, "go on until the run has ended", "logs"}, OPTION_FLAG, AT(follow)},
@@ -57,6 +60,8 @@ static const struct {
 	{{"--reason", 0, "TEXT", "what people are told, 200 bytes at most", "pause"}, OPTION_TEXT,
 		AT(reason)},
 	{{"--most", 'n', "N", "show so many, 1 to 200", "runs"}, OPTION_NUMBER, AT(most)},
+	{{"--config", 0, "FILE", "the agent's configuration file, where none answers", "why"},
+		OPTION_TEXT, AT(config)},
 	{{"--socket", 0, "FILE", "ask this control socket", NULL}, OPTION_TEXT, AT(socket)},
 	{{"--help", 'h', NULL, "show this and exit", NULL}, OPTION_FLAG, AT(help)},
 	{{"--version", 0, NULL, "show the version and exit", NULL}, OPTION_FLAG, AT(version)},

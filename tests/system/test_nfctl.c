@@ -315,3 +315,79 @@ Test(nfctl, a_pause_over_websocket_shows_on_the_page_and_refuses)
 	expect("run switch --wait", 0, "exited 0");
 	cr_assert(world_until(&world, 10000, page_says, ""));
 }
+
+static bool why_says(struct world *of, void *needle)
+{
+	char *said;
+	int code = world_nfctl(of, "why", &said);
+	bool is = strstr(said, needle) != NULL &&
+		  code == (strstr(said, "nothing is waited") ? 0 : 1);
+	free(said);
+	return is;
+}
+
+Test(nfctl, why_names_a_silent_step_its_processes_and_the_queue_behind)
+{
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexec sleep 60\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
+	cr_assert(world_until(&world, 10000, why_says, "nothing is waited for"));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 10000, why_says, "switch to end (for "));
+	cr_assert(world_until(&world, 10000, why_says, " sleep, state S"));
+	cr_assert(world_until(&world, 10000, why_says, "step evaluate, no output for "));
+	world_command(&world, "pull");
+	cr_assert(world_until(&world, 10000, why_says, "1 command behind 20"));
+	char *said;
+	world_nfctl(&world, "why --json", &said);
+	json_t *list = json_loads(said, 0, NULL);
+	cr_assert(eq(str,
+		(char *)json_string_value(json_object_get(json_array_get(list, 0), "stage")),
+		"evaluate"));
+	json_decref(list);
+	free(said);
+	expect("pause --reason tea", 0, "paused");
+	expect("cancel", 0, "is being ended");
+	cr_assert(world_until(&world, 20000, why_says, "1 command behind the pause"));
+	expect("why", 1, "paused until it is resumed: tea");
+}
+
+Test(nfctl, why_names_what_the_network_says_and_a_worker_that_waits)
+{
+	world_open(&world, NULL);
+	world_set(&world, "NIXFLEET_URL", "http://127.0.0.1:9");
+	world_set(&world, "NIXFLEET_ALLOW_INSECURE_HTTP", "1");
+	world_set(&world, "NIXFLEET_TOKEN", "shared-token");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, why_says,
+		"the network: connection refused by 127.0.0.1:9; then the gate opens anyway (for"));
+	cr_assert(world_until(&world, 20000, world_status_is, "worker=up"));
+	kill(world_worker(&world), SIGKILL);
+	cr_assert(world_until(&world, 5000, why_says, "the next start of the worker, which ended"));
+}
+
+Test(nfctl, why_names_who_holds_the_lock_when_nobody_answers)
+{
+	char text[WORLD_TEXT_BYTES], *said;
+	begin(NULL);
+	snprintf(text, sizeof(text), "HOME=%s NIXFLEET_HOSTNAME=%s $NFCTL why --socket %s/none",
+		world.folder, world.host, world.folder);
+	cr_assert(eq(int, script(text, &said), 3));
+	snprintf(text, sizeof(text), ".lock is held by pid %d since 20", (int)world.agent);
+	cr_assert(strstr(said, text) != NULL, "%s", said);
+	free(said);
+	kill(world.agent, SIGKILL);
+	world_agent_wait(&world, 5000);
+	snprintf(text, sizeof(text), "HOME=%s NIXFLEET_HOSTNAME=%s $NFCTL why --socket %s/none",
+		world.folder, world.host, world.folder);
+	cr_assert(eq(int, script(text, &said), 3));
+	cr_assert(strstr(said, "which is gone: the next agent takes it") != NULL, "%s", said);
+	free(said);
+	snprintf(text, sizeof(text), "NIXFLEET_INTERVAL=never $NFCTL why --socket %s/none",
+		world.folder);
+	cr_assert(eq(int, script(text, &said), 3));
+	cr_assert(strstr(said, "NIXFLEET_INTERVAL is 'never': it must be seconds") != NULL, "%s",
+		said);
+	free(said);
+}
