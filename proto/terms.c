@@ -20,6 +20,7 @@ NAME_FUNCTION(origin_name, ORIGINS)
 NAME_FUNCTION(outcome_name, OUTCOMES)
 NAME_FUNCTION(link_name, LINKS)
 NAME_FUNCTION(stream_name, STREAMS)
+NAME_FUNCTION(finding_name, FINDINGS)
 #undef X
 
 void outcome_text(uint64_t outcome, int64_t code, char *text)

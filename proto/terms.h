@@ -48,6 +48,12 @@
 	X(STREAM_STDERR, 2, "stderr") \
 	X(STREAM_RUNNER, 3, "agent") /* a line of the runner's own */
 
+/* What nfctl doctor makes of a thing; also its exit code. */
+#define FINDINGS(X)                      \
+	X(FINDING_OK, 0, "ok")           \
+	X(FINDING_WARNING, 1, "warning") \
+	X(FINDING_FAILED, 2, "failed")
+
 /* What nfctl can tell the agent to do, without more to say about it. */
 #define ORDERS(X)                    \
 	X(ORDER_RELOAD, 1, "reload") \
@@ -73,6 +79,9 @@ enum link {
 enum stream {
 	STREAMS(X)
 };
+enum finding {
+	FINDINGS(X)
+};
 enum order {
 	ORDERS(X)
 };
@@ -84,6 +93,7 @@ const char *origin_name(uint64_t origin);
 const char *outcome_name(uint64_t outcome);
 const char *link_name(uint64_t link);
 const char *stream_name(uint64_t stream);
+const char *finding_name(uint64_t finding);
 
 #define OUTCOME_TEXT_BYTES 48
 /* "exited 4", "signaled 9", "timed out". text holds OUTCOME_TEXT_BYTES. */

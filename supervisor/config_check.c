@@ -2,19 +2,13 @@
 #include "supervisor/config_check.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "proto/base/fd.h"
-#include "proto/base/time.h"
 #include "supervisor/helper.h"
-#include "supervisor/spawn.h"
+#include "supervisor/probe_run.h"
 
 static int say(bool is_good, const char *what, const char *detail)
 {
@@ -54,29 +48,6 @@ static int check_repository(const struct config *config)
 	return say(config->is_isolated, "repository", detail);
 }
 
-/* The probe's line, at most PROBE_KILL_MS long waited for. Its exit status, or -1. */
-static int probe(const char *path, const char *url, char *line, size_t room)
-{
-	int ends[2], status = -1;
-	if (pipe(ends) < 0)
-		return -1;
-	pid_t pid = spawn_helper(&(struct spawn){.path = path,
-		.argv = (const char *const[]){"nixfleet-worker", "--probe", url, NULL},
-		.fds = {-1, ends[1], STDERR_FILENO, -1, -1},
-		.dies_with_us = true});
-	close(ends[1]);
-	struct pollfd wait = {.fd = ends[0], .events = POLLIN};
-	if (pid > 0 && poll(&wait, 1, PROBE_KILL_MS) <= 0)
-		kill(pid, SIGKILL);
-	ssize_t size = pid > 0 ? fd_read_all(ends[0], line, room - 1) : 0;
-	line[size > 0 ? size : 0] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	close(ends[0]);
-	if (pid <= 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int check_dashboard(const struct config *config)
 {
 	char path[PATH_BYTES_MAX + 1], line[REASON_BYTES_MAX] = "",
@@ -86,7 +57,8 @@ static int check_dashboard(const struct config *config)
 	if (!helper_path(config->libexec, "nixfleet-worker", path))
 		return say(
 			false, "dashboard", "nixfleet-worker is not installed beside this program");
-	bool is_good = probe(path, config->url, line, sizeof(line)) == 0;
+	const char *const argv[] = {"nixfleet-worker", "--probe", config->url, NULL};
+	bool is_good = probe_run(path, argv, line, sizeof(line)) == 0;
 	snprintf(detail, sizeof(detail), "%s%s%s", config->url, is_good ? " can be reached" : ": ",
 		is_good ? ""
 		: *line ? line

@@ -7,6 +7,7 @@
 
 #include "proto/base/log.h"
 #include "supervisor/control_client.h"
+#include "supervisor/doctor.h"
 #include "supervisor/status.h"
 #include "supervisor/store_child.h"
 #include "supervisor/why.h"
@@ -158,6 +159,8 @@ static void answer_by_child(struct control_client *client,
 			.out = client->channel.fd};
 		signal(SIGPIPE, SIG_IGN);
 		signal(SIGTERM, SIG_DFL);
+		signal(SIGCHLD, SIG_DFL); /* it may have children of its own */
+		job.health = status_health(shell, &job.why);
 		lock_forget(shell->lock);
 		fcntl(client->channel.fd, F_SETFL, 0);
 		answer(&job, asked);
@@ -179,6 +182,22 @@ static void child_runs(struct store_job *job, const struct control *asked)
 static void child_files(struct store_job *job, const struct control *asked)
 {
 	store_child_files(job, asked->ask_files.run);
+}
+
+/* The agent's own health comes first, in the words of nfctl status. */
+static void child_doctor(struct store_job *job, const struct control *asked)
+{
+	struct doctor doctor = {
+		.config = job->config, .is_agents = true, .say = store_child_say, .data = job};
+	(void)asked;
+	doctor_say(&doctor, (enum finding)job->health, "agent", "%s", job->why);
+	doctor_run(&doctor);
+	store_child_say(job, &(struct control){.type = CONTROL_DONE, .done = {.note = TEXT_NONE}});
+}
+
+static void answer_doctor(struct control_client *client, const struct control *asked)
+{
+	answer_by_child(client, child_doctor, asked);
 }
 
 static void answer_runs(struct control_client *client, const struct control *asked)
@@ -290,6 +309,7 @@ static const struct {
 } answers[] = {
 	{CONTROL_ASK_STATUS, true, answer_status},
 	{CONTROL_ASK_WHY, true, answer_why},
+	{CONTROL_ASK_DOCTOR, false, answer_doctor},
 	{CONTROL_ASK_RUNS, false, answer_runs},
 	{CONTROL_ASK_FILES, false, answer_files},
 	{CONTROL_ASK_RUN, false, answer_run},

@@ -84,6 +84,9 @@ int main(int argc, char **argv)
 	shell->lock = &lock;
 	if (config_load(&shell->config, options.config_path, error, config_environment, NULL) < 0) {
 		log_error("%s", error);
+		notify_open(&shell->notify);
+		notify_send(&shell->notify, "STATUS=%s", error);
+		notify_close(&shell->notify);
 		free(shell);
 		return EXIT_CONFIGURATION;
 	}

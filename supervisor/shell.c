@@ -411,6 +411,9 @@ bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES])
 	struct config config;
 	if (find_bad_reload(shell, &config, said)) {
 		log_error("%s", said);
+		snprintf(shell->config_trouble, sizeof(shell->config_trouble), "%.*s",
+			REASON_BYTES_MAX, said);
+		tell_manager(shell);
 		return false;
 	}
 	struct rules_event event = shell_event(EVENT_RELOADED);
@@ -418,6 +421,7 @@ bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES])
 	event.reloaded.protocol = config.protocol;
 	config_finish(&shell->config);
 	shell->config = config;
+	shell->config_trouble[0] = '\0';
 	log_set_level(config.level);
 	snprintf(said, SHELL_RELOAD_BYTES, "the configuration was read again%s",
 		event.reloaded.is_restart ? ": the worker starts anew with it" : "");

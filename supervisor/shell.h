@@ -97,7 +97,8 @@ struct shell {
 	uint64_t worker_starts;
 	enum isolation isolation; /* as it was at start */
 	char own_token[TOKEN_BYTES_MAX + 1];
-	char store_trouble[REASON_BYTES_MAX + 1]; /* what the disk last refused; empty: nothing */
+	char store_trouble[REASON_BYTES_MAX + 1];  /* what the disk last refused; empty: nothing */
+	char config_trouble[REASON_BYTES_MAX + 1]; /* of the last reload; empty: it was good */
 	char status_text[REASON_BYTES_MAX + 1];
 	bool is_done;
 	int exit_code;

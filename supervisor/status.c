@@ -75,6 +75,10 @@ uint64_t status_health(const struct shell *shell, const char **why)
 		*why = rules->leave.trouble;
 		health = 1;
 	}
+	if (health == 0 && shell->config_trouble[0]) {
+		*why = shell->config_trouble;
+		return 1;
+	}
 	if (health == 0 && rules->pause.is_on)
 		*why = rules->pause.sentence;
 	else if (health == 0)

@@ -21,6 +21,12 @@ static void say(int out, const struct control *control)
 	bytes_finish(&bytes);
 }
 
+void store_child_say(void *data, const struct control *control)
+{
+	const struct store_job *job = data;
+	say(job->out, control);
+}
+
 static void refuse(int out, const char *reason)
 {
 	say(out,

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "proto/control.h"
 #include "supervisor/config.h"
 #include "supervisor/rules.h"
 #include "supervisor/stored.h"
@@ -25,6 +26,8 @@ struct store_job {
 	int out;                               /* where frames go */
 	char sent_run[RUN_NAME_BYTES_MAX + 1]; /* whose output was sent last, and how much of it */
 	uint64_t sent;
+	uint64_t health; /* of the agent, and the sentence behind it, for a client */
+	const char *why;
 	const char *call;  /* out: what failed */
 	uint64_t sequence; /* out: the highest there is */
 	pid_t parent;      /* the supervisor */
@@ -39,4 +42,6 @@ void store_child_run(struct store_job *job);
  * newest for an empty name, as descriptors. Frames and descriptors go to out, a client's socket. */
 /* They end with done or refused. */
 void store_child_list(struct store_job *job, uint32_t most);
+/* One frame to the client; data is the job. */
+void store_child_say(void *data, const struct control *control);
 void store_child_files(struct store_job *job, struct text name);

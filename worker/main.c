@@ -28,6 +28,8 @@ static const char help[] =
 	"Talks to the dashboard for nixfleet-agent, which starts it. By hand:\n"
 	"\n"
 	"  --probe URL            resolve and connect; exit 1 and say why when that fails\n"
+	"  --probe-tls URL CA PIN the same with TLS, as the worker speaks it; '' for no CA, no "
+	"pin\n"
 	"  --replay FILE          feed a recording through the worker's decisions; exit 1 and "
 	"name\n"
 	"                         the first that differs\n"
@@ -64,6 +66,9 @@ static int run_option(int count, char **arguments)
 	if (strcmp(option, "--probe") == 0)
 		return count == 2 ? probe_url(arguments[1])
 				  : usage_error("--probe needs a URL", "");
+	if (strcmp(option, "--probe-tls") == 0)
+		return count == 4 ? probe_tls(arguments[1], arguments[2], arguments[3])
+				  : usage_error("--probe-tls needs a URL, a CA file and a pin", "");
 	if (strcmp(option, "--help") == 0 && count == 1) {
 		fputs(help, stdout);
 		return 0;

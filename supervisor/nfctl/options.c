@@ -19,6 +19,8 @@ static const struct command commands[] = {
 		cancel_command},
 	{"why", NULL, NULL, "what it is waiting for right now", "0 nothing, 1 something",
 		why_command},
+	{"doctor", NULL, NULL, "look for what is wrong on this host, and say how to mend it",
+		"0 all is well, 1 warnings, 2 failures", doctor_command},
 	{"pause", NULL, NULL, "start no command until it is resumed or over; what runs goes on",
 		NULL, pause_command},
 	{"resume", NULL, NULL, "start commands again, those first that waited", NULL,
@@ -46,7 +48,7 @@ static const struct {
 	enum option_kind kind;
 	size_t offset;
 } table[] = {
-	{{"--json", 0, NULL, "print JSON", "status why runs logs run cancel"}, OPTION_FLAG,
+	{{"--json", 0, NULL, "print JSON", "status why doctor runs logs run cancel"}, OPTION_FLAG,
 		AT(json)},
 	{{"--watch", 0, NULL, "show it again whenever it changes, until Ctrl-C", "status"},
 		OPTION_FLAG, AT(watch)},
@@ -60,7 +62,8 @@ static const struct {
 	{{"--reason", 0, "TEXT", "what people are told, 200 bytes at most", "pause"}, OPTION_TEXT,
 		AT(reason)},
 	{{"--most", 'n', "N", "show so many, 1 to 200", "runs"}, OPTION_NUMBER, AT(most)},
-	{{"--config", 0, "FILE", "the agent's configuration file, where none answers", "why"},
+	{{"--config", 0, "FILE", "the agent's configuration file, where none answers",
+		 "why doctor"},
 		OPTION_TEXT, AT(config)},
 	{{"--socket", 0, "FILE", "ask this control socket", NULL}, OPTION_TEXT, AT(socket)},
 	{{"--help", 'h', NULL, "show this and exit", NULL}, OPTION_FLAG, AT(help)},

@@ -65,6 +65,7 @@ int run_command(const struct options *options);
 int cancel_command(const struct options *options);
 int reload_command(const struct options *options);
 int kick_command(const struct options *options);
+int doctor_command(const struct options *options);
 int why_command(const struct options *options);
 int pause_command(const struct options *options);
 int resume_command(const struct options *options);

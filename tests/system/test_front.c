@@ -72,6 +72,14 @@ static void expect_refusal(char *why)
 	free(log);
 }
 
+static void expect_doctor(const char *needle)
+{
+	char *said;
+	world_nfctl(&world, "doctor", &said);
+	cr_assert(strstr(said, needle) != NULL, "doctor does not say '%s':\n%s", needle, said);
+	free(said);
+}
+
 static bool has_more(struct world *at, void *before)
 {
 	return world_count(at, "register") > *(uint32_t *)before;
@@ -107,6 +115,7 @@ Test(front, a_wrong_authority_is_refused)
 	front_authority(&world, "other");
 	world_set(&world, "NIXFLEET_CA_FILE", "%s/other.pem", world.folder);
 	expect_refusal("certificate");
+	expect_doctor("failed   tls ");
 }
 
 Test(front, a_certificate_for_another_name_is_refused)
@@ -135,6 +144,7 @@ Test(front, the_right_pin_is_accepted)
 	begin("", "");
 	pin("mine");
 	start_and_register();
+	expect_doctor("the certificate is good, its key is the pinned one");
 }
 
 Test(front, a_wrong_pin_is_refused)
@@ -143,6 +153,7 @@ Test(front, a_wrong_pin_is_refused)
 	front_authority(&world, "other");
 	pin("other");
 	expect_refusal("pin");
+	expect_doctor("the server's key is not the pinned one");
 }
 
 /* The times of the web server's log at which it gave this answer to a heartbeat. */

@@ -114,12 +114,18 @@ Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 	world_file(&world, "launch", script_text, 0755);
 	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
 	world_agent_start(&world);
+	world_stub(&world, "reboot", "#!/bin/sh\nexit 0\n");
 	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
 	expect("reload", 0, "the configuration was read again");
 	world_file(&world, "agent.conf", "NIXFLEET_THEME_COLOR=red\nNIXFLEET_BRANCH=-x\n", 0600);
 	expect("reload", 2, "the new configuration is not used: NIXFLEET_BRANCH is '-x'");
+	/* The same words wherever one looks, until it is mended. */
+	expect("status", 1, "degraded: the new configuration is not used: NIXFLEET_BRANCH is '-x'");
+	expect("doctor", 2, "the new configuration is not used: NIXFLEET_BRANCH is '-x'");
 	world_file(&world, "agent.conf", "no sense\n", 0600);
 	expect("reload", 2, "line 1, is not of the form KEY=VALUE");
+	world_file(&world, "agent.conf", "NIXFLEET_LOCATION=work\n", 0600);
+	expect("reload", 0, "the configuration was read again");
 	cr_assert(world_status_is(&world, "health=0"));
 }
 
@@ -388,6 +394,65 @@ Test(nfctl, why_names_who_holds_the_lock_when_nobody_answers)
 		world.folder);
 	cr_assert(eq(int, script(text, &said), 3));
 	cr_assert(strstr(said, "NIXFLEET_INTERVAL is 'never': it must be seconds") != NULL, "%s",
+		said);
+	free(said);
+}
+
+Test(nfctl, doctor_finds_what_is_wrong_and_says_the_fix)
+{
+	char path[WORLD_TEXT_BYTES], words[WORLD_TEXT_BYTES], *said;
+	world_open(&world, "");
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_stub(&world, "reboot", "#!/bin/sh\nexit 0\n");
+	world_file(&world, "token", "shared-token\n", 0600);
+	world_set(&world, "NIXFLEET_TOKEN", NULL);
+	world_set(&world, "NIXFLEET_TOKEN_FILE", "%s/token", world.folder);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
+	/* Plain text is all there is to warn of. */
+	expect("doctor", 1, "plain text: the token can be read on the way");
+	expect("doctor", 1, "ok       agent       all is well");
+	expect("doctor", 1, "repo is clean");
+	expect("doctor", 1, "s from the dashboard's");
+	expect("doctor", 1, "MiB are free for");
+	expect("doctor", 1, "held by pid");
+	snprintf(path, sizeof(path), "%s/token", world.folder);
+	chmod(path, 0644);
+	snprintf(words, sizeof(words),
+		"warning  token       %.200s can be read by others (mode 644): chmod 600", path);
+	expect("doctor", 1, words);
+	world_file(&world, "repo/flake.lock", "{\"changed\":1}\n", 0644);
+	expect("doctor", 1, "has changes ( M flake.lock): commit or stash them");
+	snprintf(path, sizeof(path), "%s/bin/nixos-rebuild", world.folder);
+	unlink(path);
+	expect("doctor", 2, "needs nixos-rebuild, which is not in PATH");
+	world_dashboard_stop(&world);
+	expect("doctor", 2, ": connection refused by 127.0.0.1");
+	cr_assert(eq(int, world_nfctl(&world, "doctor --json", &said), 2));
+	json_t *list = json_loads(said, 0, NULL);
+	cr_assert(gt(sz, json_array_size(list), 8), "%s", said);
+	cr_assert(strstr(said, "shared-token") == NULL);
+	json_decref(list);
+	free(said);
+}
+
+Test(nfctl, doctor_works_without_an_agent)
+{
+	char text[WORLD_TEXT_BYTES], *said;
+	world_open(&world, NULL);
+	snprintf(text, sizeof(text),
+		"export HOME=%s NIXFLEET_HOSTNAME=%s NIXFLEET_REPO_DIR=%s/repo "
+		"NIXFLEET_STATE_DIR=%s/state; $NFCTL doctor --socket %s/none --config /dev/null",
+		world.folder, world.host, world.folder, world.folder, world.folder);
+	cr_assert(eq(int, script(text, &said), 2));
+	cr_assert(strstr(said, "failed   agent       the agent is not running: start it") != NULL,
+		"%s", said);
+	cr_assert(strstr(said, "repo is clean") != NULL, "%s", said);
+	cr_assert(strstr(said, "nobody holds") != NULL, "%s", said);
+	free(said);
+	cr_assert(eq(int,
+		script("NIXFLEET_LOG_LEVEL=loud $NFCTL doctor --socket $FOLDER/none", &said), 2));
+	cr_assert(strstr(said, "failed   settings    NIXFLEET_LOG_LEVEL is 'loud'") != NULL, "%s",
 		said);
 	free(said);
 }
