@@ -19,6 +19,7 @@ struct doctor {
 	bool is_agents; /* it has the agent's own account, environment and cgroup */
 	void (*say)(void *data, const struct control *control);
 	void *data;
+	bool is_lacking; /* a program was missed */
 	struct mono until;
 };
 

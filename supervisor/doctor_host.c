@@ -69,6 +69,7 @@ static void look_at_program(struct doctor *doctor, const struct step *step)
 									: step->argv[0];
 	if (strcmp(program, "-l") == 0 || strchr(program, '/') || is_in_path(program))
 		return;
+	doctor->is_lacking = true;
 	doctor_say(doctor, FINDING_FAILED, "programs",
 		"step %s needs %s, which is not in PATH: install it, or add its folder to the PATH "
 		"of the service",
@@ -81,7 +82,7 @@ void doctor_programs(struct doctor *doctor)
 		each_step(doctor, looked_at[i], look_at_program);
 	if (!is_in_path("git"))
 		doctor_say(doctor, FINDING_FAILED, "programs", "git is not in PATH");
-	else
+	else if (!doctor->is_lacking)
 		doctor_say(doctor, FINDING_OK, "programs", "git and what else was looked for");
 }
 

@@ -456,3 +456,29 @@ Test(nfctl, doctor_works_without_an_agent)
 		said);
 	free(said);
 }
+
+Test(nfctl, doctor_asks_sudo_for_exactly_what_would_run)
+{
+	char text[WORLD_TEXT_BYTES * 2], *said;
+	if (geteuid() != 0)
+		cr_skip_test("skipped: another user needs root");
+	world_open(&world, NULL);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_stub(&world, "sudo", "#!/bin/sh\ncase \"$*\" in *--rollback*) exit 1 ;; esac\n");
+	snprintf(text, sizeof(text),
+		"chmod 755 $FOLDER; cp $NFCTL $FOLDER/nfctl; cd $FOLDER\n"
+		"export HOME=$FOLDER PATH=$FOLDER/bin:$PATH NIXFLEET_HOSTNAME=%s "
+		"NIXFLEET_REPO_DIR=/nowhere NIXFLEET_MANAGER=nixos\n"
+		"setpriv --reuid 65534 --regid 65534 --clear-groups ./nfctl doctor --config "
+		"/dev/null --socket ./none",
+		world.host);
+	cr_assert(eq(int, script(text, &said), 2));
+	snprintf(text, sizeof(text),
+		"ok       sudo        nixos-rebuild switch --flake /nowhere#%s", world.host);
+	cr_assert(strstr(said, text) != NULL, "%s", said);
+	cr_assert(
+		strstr(said, "failed   sudo        nixos-rebuild --rollback switch is not allowed "
+			     "without a password: give user ") != NULL,
+		"%s", said);
+	free(said);
+}
