@@ -134,14 +134,36 @@ def rendering():
     return bad
 
 
+def documents():
+    return {str(path.relative_to(ROOT)): path.read_text()
+            for path in [ROOT / "README.md", *sorted((ROOT / "etc").rglob("*.md"))]}
+
+
 def links():
     """Every file that a document links to is there."""
     bad = []
-    for document in [ROOT / "README.md", *sorted((ROOT / "etc").rglob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
-            if "://" not in target and not (document.parent / target).exists():
-                bad.append(f"{document.relative_to(ROOT)} links to {target}, which there is not")
+    for name, text in documents().items():
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (ROOT / name).parent.joinpath(target).exists():
+                bad.append(f"{name} links to {target}, which there is not")
     return bad
+
+
+def commands_in_documents():
+    """Each nfctl command that a document shows is one."""
+    known = set(re.findall(r"^  ([a-z]+)\b", help_of("supervisor/nfctl/nfctl"), re.MULTILINE))
+    return [f"{name}: there is no nfctl {word}" for name, text in documents().items()
+            for word in sorted(set(re.findall(r"(?:`|^|= )nfctl ([a-z]+)", text, re.MULTILINE)) - known)]
+
+
+def failures():
+    """Every fault that is tested is told to people."""
+    told = set()
+    for numbers in re.findall(r"^\| ([\d, ]+) \|", (ROOT / "etc/doc/failures.md").read_text(), re.MULTILINE):
+        told |= set(map(int, numbers.split(",")))
+    tested = set(map(int, re.findall(r"^\| (\d+) \|", (ROOT / "tests/README.md").read_text(), re.MULTILINE)))
+    return [f"failures.md does not tell of {row}" for row in sorted(tested - told)] or (
+        [] if tested else ["tests/README.md has no rows"])
 
 
 def example():
@@ -163,7 +185,8 @@ def example():
     return bad if done.returncode in (0, 1) else bad + [done.stderr.strip()]
 
 
-CHECKS = [options, subcommands, variables, commands, exit_codes, rendering, links, example]
+CHECKS = [options, subcommands, variables, commands, exit_codes, rendering, links, commands_in_documents,
+          failures, example]
 
 
 sys.exit(tap.run(CHECKS))

@@ -21,7 +21,8 @@ import tap  # noqa: E402 pylint: disable=wrong-import-position
 FILES = [
     "bin/nixfleet-agent", "bin/nfctl",
     "libexec/nixfleet-agent/nixfleet-worker", "libexec/nixfleet-agent/nixfleet-runner",
-    "share/doc/nixfleet-agent/agent.conf",
+    "share/doc/nixfleet-agent/agent.conf", "share/bash-completion/completions/nfctl",
+    "share/zsh/site-functions/_nfctl", "share/fish/vendor_completions.d/nfctl.fish",
 ]
 LINUX_FILES = ["lib/systemd/system/nixfleet-agent.service", "lib/systemd/user/nixfleet-agent.service",
                "lib/sysusers.d/nixfleet-agent.conf"]
