@@ -149,6 +149,7 @@ struct rules_run {
 	bool is_announced;
 	bool may_go_outside;    /* an activation in a unit of its own is waited for */
 	uint32_t processes;     /* runners asked for or watched whose end was not seen */
+	uint64_t history_epoch; /* the worker that learnt of its end by the history */
 	uint32_t worker_deaths; /* while it was told and not delivered */
 	uint32_t starts;        /* of a runner that came to nothing */
 	bool is_killing;        /* the runner outlived every limit */

@@ -68,6 +68,10 @@ static void tell(struct rules *rules, const struct rules_past *past, struct rule
 void history_tell(struct rules *rules, struct rules_actions *actions)
 {
 	uint64_t last = 0;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		if (rules->runs[i].state == RUN_ENDED)
+			rules->runs[i].history_epoch = rules->worker.epoch;
+	}
 	for (uint32_t told = 0; told < RULES_HISTORY_MAX; told++) {
 		const struct rules_past *next = NULL;
 		for (uint32_t i = 0; i < RULES_HISTORY_MAX; i++) {

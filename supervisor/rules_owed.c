@@ -57,7 +57,8 @@ void runs_tell_ended(
 				.sent = run->sent,
 				.owed = run->telling != TELLING_NONE,
 				.announced = run->is_announced,
-				.withheld = rules_is_poison(run)}});
+				.withheld = rules_is_poison(run),
+				.again = run->history_epoch == rules->worker.epoch}});
 }
 
 /* Poison comes last, then age decides. */
@@ -142,6 +143,11 @@ void runs_marked(struct rules *rules, uint32_t index, struct rules_actions *acti
 		&(struct message){.type = MESSAGE_MARKED, .marked = {.run = text_of(run->name)}});
 	runs_tell_owed(rules, actions);
 	leave_delivered(rules, index);
+	/* The dashboard waits for a new connection, and perhaps there is a new binary for it. The
+	 * worker that told it asks for the same, if it lives to hear of the mark. */
+	if (rules->protocol == PROTOCOL_WEBSOCKET && run->telling == TELLING_DONE &&
+		run->may_go_outside && run->outcome == OUTCOME_EXITED && run->code == 0)
+		leave_asked(rules);
 	if (rules->is_more_owed && rules_count_owed(rules) < RUNS_OWED_TOLD_MAX)
 		rules->scan_retry = rules->now;
 }

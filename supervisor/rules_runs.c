@@ -4,6 +4,7 @@
  * settled from their record when nobody can say how they ended, and told until the dashboard has
  * them.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -178,6 +179,16 @@ void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 	runs_tell_owed(rules, actions);
 }
 
+static void cancel_waiting(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	run->cancel = 0;
+	run->outcome = OUTCOME_CANCELLED;
+	text_copy(text_of("cancelled before it started"), run->reason, sizeof(run->reason));
+	run->state = RUN_KEEPING;
+	runs_store(rules, index, ACT_KEEP, actions);
+}
+
 /* One act at a time is under way for a run; what came up meanwhile is wanted now. */
 static void store_wanted(struct rules *rules, uint32_t index, struct rules_actions *actions)
 {
@@ -193,6 +204,8 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 		runs_store(rules, index, ACT_CANCEL, actions);
 		actions->list[actions->count - 1].store.byte = run->cancel;
 		run->cancel = 0;
+	} else if (run->state == RUN_QUEUED && run->cancel) {
+		cancel_waiting(rules, index, actions);
 	}
 }
 
@@ -208,7 +221,7 @@ static void start_next(struct rules *rules, struct rules_actions *actions)
 		return;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];
-		if (run->state == RUN_QUEUED && !run->is_storing &&
+		if (run->state == RUN_QUEUED && !run->is_storing && !run->cancel &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
 			oldest = i;
 	}
@@ -303,6 +316,9 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 	text_copy(event->found.name, run->name, sizeof(run->name));
 	take_record(run, record);
 	run->sent = event->found.sent;
+	/* It was left out before because there were newer ones. */
+	if (rules->is_scanned)
+		run->history_epoch = rules->worker.epoch;
 	run->telling = event->found.is_owed ? TELLING_OWED : TELLING_NONE;
 	if (record->told == RECORD_IS_DELIVERED)
 		run->telling = TELLING_DONE;
@@ -411,6 +427,13 @@ static bool is_known(const struct rules *rules, struct text command)
 	return false;
 }
 
+/* Accepted or about to be, and not started. */
+static bool is_waiting(const struct rules_run *run)
+{
+	return run->state == RUN_QUEUED ||
+	       (run->state == RUN_ACCEPTING && run->outcome == OUTCOME_NONE);
+}
+
 /* Why a command cannot be taken, as the sentence that people will read; false when it can. */
 static bool find_refusal(
 	const struct rules *rules, struct text command, char reason[REASON_BYTES_MAX + 1])
@@ -419,8 +442,7 @@ static bool find_refusal(
 	bool is_double = false;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];
-		bool waits = run->state == RUN_QUEUED ||
-			     (run->state == RUN_ACCEPTING && run->outcome == OUTCOME_NONE);
+		bool waits = is_waiting(run);
 		waiting += waits;
 		is_double = is_double || (waits && text_is(command, run->command));
 	}
@@ -437,14 +459,30 @@ static bool find_refusal(
 	return true;
 }
 
-/* Standalone and WebSocket hosts do one thing at a time and say so; over HTTP a command that the
- * dashboard already gave away waits. A person at nfctl is told at once either way. */
-static bool find_busy_refusal(
-	const struct rules *rules, enum origin origin, char reason[REASON_BYTES_MAX + 1])
+/* The run that is meant without a name: what goes on, else what is about to. except: not this. */
+static uint32_t find_meant(const struct rules *rules, const struct rules_run *except)
 {
-	uint32_t busy = rules_busy_run(rules);
-	if (busy == RULES_NO_RUN ||
-		(rules->protocol == PROTOCOL_HTTP && origin == ORIGIN_DASHBOARD))
+	uint32_t oldest = rules_busy_run(rules);
+	bool is_busy = oldest != RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && !is_busy; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (is_waiting(run) && run != except && !(except && run->is_held) &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	return oldest;
+}
+
+/* Standalone and WebSocket hosts do one thing at a time and say so, also while the disk makes up
+ * its mind about the first; over HTTP a command that the dashboard already gave away waits. A
+ * person at nfctl is told at once either way. */
+static bool find_busy_refusal(
+	const struct rules *rules, const struct rules_run *asked, enum origin origin, char *reason)
+{
+	bool may_wait = rules->protocol == PROTOCOL_HTTP;
+	uint32_t busy = may_wait ? rules_busy_run(rules) : find_meant(rules, asked);
+	if (busy == RULES_NO_RUN || rules->runs[busy].is_held ||
+		(may_wait && origin == ORIGIN_DASHBOARD))
 		return false;
 	snprintf(reason, REASON_BYTES_MAX, "%.64s is running: cancel it first, or wait",
 		rules->runs[busy].command);
@@ -457,7 +495,7 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	char *reason = rules->refusal; /* the actions of this step may point to it */
 	*reason = '\0';
 	bool is_impossible = find_refusal(rules, command, reason);
-	bool is_refused = is_impossible || find_busy_refusal(rules, origin, reason);
+	bool is_refused = is_impossible || find_busy_refusal(rules, NULL, origin, reason);
 	if (is_refused && origin == ORIGIN_LOCAL) {
 		refuse_client(client, reason, actions);
 		return;
@@ -501,20 +539,15 @@ void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t c
 	struct rules_actions *actions)
 {
 	struct rules_run nobody = {.client = client};
-	uint32_t index = name.size ? runs_find(rules, name) : rules_busy_run(rules);
+	uint32_t index = name.size ? runs_find(rules, name) : find_meant(rules, NULL);
 	if (index == RULES_NO_RUN) {
 		refuse_client(
 			client, name.size ? "there is no such run" : "nothing is running", actions);
 		return;
 	}
 	struct rules_run *run = &rules->runs[index];
-	if (run->state == RUN_QUEUED && !run->is_storing) {
-		run->outcome = OUTCOME_CANCELLED;
-		text_copy(text_of("cancelled before it started"), run->reason, sizeof(run->reason));
-		run->state = RUN_KEEPING;
-		runs_store(rules, index, ACT_KEEP, actions);
-	} else if (run->state == RUN_STARTING || run->state == RUN_GOING) {
-		/* Said when the runner listens, and after the act that is under way. */
+	if (is_waiting(run) || run->state == RUN_STARTING || run->state == RUN_GOING) {
+		/* Done after the act that is under way; said when the runner listens. */
 		run->cancel = is_kill ? 'k' : 't';
 		store_wanted(rules, index, actions);
 	} else {
@@ -590,6 +623,12 @@ static void stored_run(
 	uint32_t index = event->stored.run;
 	struct rules_run *run = &rules->runs[index];
 	run->is_storing = false;
+	/* The record knows better how it ended: what it says is what is told. */
+	if (event->stored.act == ACT_KEEP && event->stored.error == EEXIST) {
+		run->state = RUN_SETTLING;
+		runs_store(rules, index, ACT_SETTLE, actions);
+		return;
+	}
 	if (event->stored.error != 0 && event->stored.act != ACT_CANCEL) {
 		if (event->stored.act == ACT_ACCEPT && run->origin == ORIGIN_LOCAL) {
 			refuse_client(run->client,
@@ -643,8 +682,9 @@ static void accept_held(struct rules *rules, uint64_t highest, struct rules_acti
 		run->sequence = ++sequence;
 		/* Only now is it known what goes on. */
 		if (run->outcome == OUTCOME_NONE &&
-			find_busy_refusal(rules, run->origin, rules->refusal)) {
+			find_busy_refusal(rules, run, run->origin, rules->refusal)) {
 			run->outcome = OUTCOME_REFUSED;
+			run->code = REFUSAL_BUSY;
 			text_copy(text_of(rules->refusal), run->reason, sizeof(run->reason));
 		}
 		if (runs_has_room(actions))
@@ -664,10 +704,14 @@ static void scanned(
 		rules->scan_retry = mono_after(rules->now, RETRY_FIRST_MS);
 		return;
 	}
+	bool is_first = !rules->is_scanned;
 	rules->is_scanned = true;
 	rules->is_more_owed = event->stored.is_more;
 	if (event->stored.is_unsettled)
 		rules->scan_retry = mono_after(rules->now, STORE_SLOW_MS);
+	/* A worker that was quicker than the disk has not heard of it. */
+	if (is_first)
+		history_tell(rules, actions);
 	accept_held(rules, event->stored.sequence, actions);
 	runs_worker_ready(rules, actions);
 	start_next(rules, actions);

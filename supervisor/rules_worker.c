@@ -103,7 +103,8 @@ static void ready(struct rules *rules, struct rules_actions *actions)
 			&(struct message){.type = MESSAGE_OPEN, .open = {.waited_ms = 0}});
 	if (rules->pause.is_on)
 		pause_tell(rules, actions);
-	history_tell(rules, actions);
+	if (rules->is_scanned)
+		history_tell(rules, actions);
 	runs_worker_ready(rules, actions);
 }
 

@@ -163,6 +163,11 @@ static int act_keep(struct store_job *job)
 		return errno == ENOENT ? 0 : -1;
 	if (record.state == RECORD_EMPTY)
 		return 0; /* not even its acceptance was written: there is nothing to end */
+	bool is_same = record.outcome == job->run->outcome && record.code == job->run->code;
+	if (record.state == RECORD_FINISHED && !is_same) {
+		errno = EEXIST; /* a runner that was thought dead wrote how it really ended */
+		return fail(job, "the record has a result already");
+	}
 	if (record.state != RECORD_FINISHED && append(job, fd, &record, &frame) < 0)
 		return -1;
 	return make_durable(job, fd, &record);

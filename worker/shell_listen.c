@@ -99,7 +99,8 @@ static void on_ended(struct shell *shell, const struct message_ended *ended)
 						 .summary = ended->summary,
 						 .owed = ended->owed,
 						 .sent = ended->sent,
-						 .wall_ms = wall_ms(wall_now())}});
+						 .wall_ms = wall_ms(wall_now()),
+						 .again = ended->again}});
 }
 
 #define ADD(NAME, ...) inbox_add(&shell->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})

@@ -44,6 +44,7 @@ Test(history, a_new_worker_is_told_the_newest_end_of_each_command_oldest_first)
 	found(5, "test", OUTCOME_EXITED, "3/3 pass");
 	found(7, "switch", OUTCOME_TIMED_OUT, "new");
 	found(8, "test", OUTCOME_REFUSED, "");
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_ready(&world);
 	const struct message *first = told(0), *second = told(1);
 	cr_assert(first && second);
@@ -55,6 +56,20 @@ Test(history, a_new_worker_is_told_the_newest_end_of_each_command_oldest_first)
 	cr_expect(told(2) == NULL);
 }
 
+Test(history, a_worker_that_was_quicker_than_the_disk_is_told_when_the_records_are_read)
+{
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world_probed(&world, true);
+	world_ready(&world);
+	cr_assert(told(0) == NULL);
+	found(3, "switch", OUTCOME_EXITED, "new");
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(told(0) != NULL);
+	cr_expect(told(1) == NULL);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0); /* another look is no news */
+	cr_expect(told(0) == NULL);
+}
+
 Test(history, more_commands_than_places_drop_the_oldest)
 {
 	char command[32];
@@ -63,6 +78,7 @@ Test(history, more_commands_than_places_drop_the_oldest)
 		snprintf(command, sizeof(command), "own-%u", i);
 		found(i, command, OUTCOME_EXITED, "");
 	}
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_ready(&world);
 	cr_expect(text_is(told(0)->history.command, "own-4"));
 	cr_expect(told(RULES_HISTORY_MAX) == NULL);

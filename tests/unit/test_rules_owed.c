@@ -79,6 +79,7 @@ Test(rules_owed, is_told_to_each_new_worker_eight_at_a_time_in_order)
 			char name[32];
 			snprintf(name, sizeof(name), "run-%02u", i + 1);
 			expect_told(i, name, false);
+			cr_assert(told(i)->again); /* the history came before it */
 		}
 		cr_assert(told(RUNS_OWED_TOLD_MAX) == NULL);
 		struct rules_event event = world_event(&world, EVENT_RELOADED);

@@ -355,3 +355,85 @@ Test(rules_runs, a_local_command_that_the_disk_refused_is_refused_there_too)
 	world_done(&world, ACT_KEEP, 0, 0);
 	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
 }
+
+Test(rules_runs, a_cancel_without_a_name_ends_what_is_about_to_start)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t run = ask("pull", 5);
+	world_says(&world, (struct message){.type = MESSAGE_CANCEL});
+	cr_assert(eq(u32, world.actions.count, 0));
+	world_done(&world, ACT_ACCEPT, run, 0);
+	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	world_done(&world, ACT_KEEP, run, 0);
+	cr_assert(eq(u64, world_sent(&world, MESSAGE_ENDED)->ended.outcome, OUTCOME_CANCELLED));
+	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+}
+
+Test(rules_runs, s25_over_a_websocket_one_that_is_being_accepted_is_in_the_way)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	ask("pull", 5);
+	uint32_t second = ask("switch", 6);
+	world_done(&world, ACT_ACCEPT, second, 0);
+	const struct message *ended = world_sent(&world, MESSAGE_ENDED);
+	cr_assert(ended != NULL);
+	cr_assert(eq(u64, ended->ended.outcome, OUTCOME_REFUSED));
+	cr_assert(eq(i64, ended->ended.code, REFUSAL_BUSY));
+}
+
+Test(rules_runs, what_was_asked_before_the_records_were_read_is_refused_as_busy_is)
+{
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (uint64_t request = 1; request <= 2; request++)
+		world_says(&world,
+			(struct message){.type = MESSAGE_RUN,
+				.run = {.request = request,
+					.command = text_of(request == 1 ? "pull" : "switch")}});
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_STORE), 2));
+	world_done(&world, ACT_ACCEPT, world.actions.list[1].run, 0);
+	const struct message *ended = world_sent(&world, MESSAGE_ENDED);
+	cr_assert(ended != NULL);
+	cr_assert(eq(i64, ended->ended.code, REFUSAL_BUSY));
+}
+
+Test(rules_runs, a_result_that_the_record_had_already_is_the_one_that_is_told)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	struct rules_event failed = world_event(&world, EVENT_RUNNER_EXITED);
+	failed.runner_exited.run = run;
+	failed.runner_exited.why = text_of("it could not be started: fork");
+	world_step(&world, failed);
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	world_done(&world, ACT_KEEP, run, EEXIST);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	cr_assert(world_sent(&world, MESSAGE_ENDED) == NULL);
+	struct record record = {
+		.state = RECORD_FINISHED, .outcome = OUTCOME_EXITED, .code = 4, .sequence = 1};
+	snprintf(record.command, sizeof(record.command), "pull");
+	struct rules_event settled = world_event(&world, EVENT_STORED);
+	settled.stored.act = ACT_SETTLE;
+	settled.stored.run = run;
+	settled.stored.record = &record;
+	world_step(&world, settled);
+	cr_assert(eq(i64, world_sent(&world, MESSAGE_ENDED)->ended.code, 4));
+}
+
+Test(rules_runs, after_a_good_switch_over_a_websocket_the_agent_leaves_whoever_told_it)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t run = ask("switch", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+	delivered(run);
+	world_worker_exits(&world);
+	world_done(&world, ACT_MARK, run, 0);
+	cr_assert(eq(int, world.rules.leave.state, LEAVE_DELIVERING));
+}

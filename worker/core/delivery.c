@@ -126,8 +126,9 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		.wall_ms = ended->wall_ms};
 	bool was_going = is_going(agent, ended->run);
 	forget_awaited(&agent->going, ended->run);
-	/* What was refused while another ran says nothing about the host. */
-	if (was_going || ended->outcome != OUTCOME_REFUSED)
+	/* What was refused while another ran says nothing about the host; what is told again, after
+	 * the history that has it, would hide what came after it. */
+	if (was_going || (ended->outcome != OUTCOME_REFUSED && !ended->again))
 		compartments_ended(&agent->compartments, &result);
 	if (was_going)
 		end_going(agent, ended, actions);
@@ -336,6 +337,8 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
 				.summary = text_of(debt->summary),
 				.commit = text_of(agent->sight.commit.value)}};
 		agent->session.is_beaten = false;
+		agent->session.is_switched |= is_good(debt) &&
+					      compartments_switches(text_of(debt->command));
 		session_hasten(agent, now);
 		rate_sent(&agent->reports, now);
 	}
@@ -347,6 +350,12 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
 static bool waits_for_name(const struct agent *agent, const struct debt *debt)
 {
 	return is_busy_refusal(debt) && !agent->going.run[0] && agent->going.awaited[0];
+}
+
+/* An exit 0 while the dashboard waits for another connection would throw it off. */
+static bool is_held(const struct agent *agent, const struct debt *debt)
+{
+	return agent->session.is_switched && is_good(debt);
 }
 
 static bool is_ready(struct debt *debt, struct mono now)
@@ -369,11 +378,14 @@ static uint32_t next_debt(const struct agent *agent)
 	return debt_next(&agent->debts, (struct mono){0}, DEBT_TELL, false);
 }
 
-static void tell_offset(
-	struct agent *agent, struct mono now, uint64_t offset, struct actions *actions)
+/* Of a run whose output went before the ping and is not streamed any more, nothing is learnt. */
+static void tell_offset(struct agent *agent, struct mono now, const struct session_ping *ping,
+	struct actions *actions)
 {
 	struct feed *feed = &agent->feed;
-	uint64_t *sent = feed->run[0] ? find_sent(agent) : NULL;
+	uint64_t offset = ping->offset;
+	bool is_same = feed->run[0] && strcmp(feed->run, ping->run) == 0;
+	uint64_t *sent = is_same ? find_sent(agent) : NULL;
 	if (!sent || offset <= *sent)
 		return;
 	*sent = offset;
@@ -386,17 +398,17 @@ static void tell_offset(
 	action->sent.offset = offset;
 }
 
-void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
+void delivery_pong(struct agent *agent, struct mono now, const struct session_ping *ping,
 	struct actions *actions)
 {
 	bool is_waiting = false;
 	bool is_switched = false;
-	tell_offset(agent, now, offset, actions);
+	tell_offset(agent, now, ping, actions);
 	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
 		struct debt *debt = &agent->debts.list[i];
 		if (debt->state != DEBT_SENT)
 			continue;
-		if (debt->barrier > sequence) {
+		if (debt->barrier > ping->sequence) {
 			is_waiting = true;
 			continue;
 		}
@@ -434,12 +446,14 @@ void delivery_next(struct agent *agent, struct mono now, struct actions *actions
 {
 	if (!agent->session.is_beaten)
 		return;
-	if (agent->going.stop[0] && !agent->going.is_stop_answered) {
+	if (agent->going.stop[0] && !agent->going.is_stop_answered &&
+		!agent->session.is_switched) {
 		answer_stop(agent, now, actions);
 		return;
 	}
 	uint32_t next = next_debt(agent);
 	if (next != DEBT_NONE && !waits_for_name(agent, &agent->debts.list[next]) &&
+		!is_held(agent, &agent->debts.list[next]) &&
 		is_ready(&agent->debts.list[next], now) &&
 		mono_reached(now, rate_due(&agent->reports))) {
 		tell(agent, now, &agent->debts.list[next], actions);
@@ -461,5 +475,6 @@ struct mono delivery_due(const struct agent *agent)
 	if (debt->wants_lock && debt->lock_due.ns > due.ns)
 		due = debt->lock_due;
 	/* What these wait for is an event on its way. */
-	return debt->wants_facts || waits_for_name(agent, debt) ? MONO_NEVER : due;
+	return debt->wants_facts || waits_for_name(agent, debt) || is_held(agent, debt) ? MONO_NEVER
+											: due;
 }

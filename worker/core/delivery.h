@@ -13,6 +13,7 @@
 struct agent;
 struct actions;
 struct debt;
+struct session_ping;
 
 /* The command that runs. */
 struct going {
@@ -50,7 +51,8 @@ void delivery_streamed(struct agent *agent, const struct agent_event_streamed *s
 void delivery_told(struct agent *agent, struct text command, struct actions *actions);
 /* kill_command. */
 void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions);
-void delivery_pong(struct agent *agent, struct mono now, uint64_t sequence, uint64_t offset,
+/* The dashboard answered this ping. */
+void delivery_pong(struct agent *agent, struct mono now, const struct session_ping *ping,
 	struct actions *actions);
 void delivery_facts_known(struct agent *agent);
 void delivery_lock_known(struct agent *agent);

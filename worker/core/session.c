@@ -105,7 +105,7 @@ void session_closed(struct agent *agent, struct mono now, const struct agent_eve
 		return;
 	session->state = SESSION_DOWN;
 	session->look = 0;
-	session->is_beating = false;
+	session->is_beating = session->is_switched = false;
 	session->ping.is_out = false;
 	session->due = session->beat_due = session->ping.due = MONO_NEVER;
 	delivery_closed(agent, actions);
@@ -225,7 +225,7 @@ void session_pong(struct agent *agent, struct mono now, const struct agent_event
 	contact_was_good(&agent->contact, now);
 	ping->due = mono_after(
 		now, delivery_is_streaming(agent) ? SESSION_PING_STREAM_MS : SESSION_PING_EVERY_MS);
-	delivery_pong(agent, now, pong->sequence, ping->offset, actions);
+	delivery_pong(agent, now, ping, actions);
 }
 
 void session_hasten(struct agent *agent, struct mono now)
@@ -253,6 +253,7 @@ static void ping(struct agent *agent, struct mono now, struct actions *actions)
 	check(!ping->is_out);
 	ping->is_out = true;
 	ping->offset = 0;
+	memcpy(ping->run, agent->feed.run, sizeof(ping->run));
 	ping->due = mono_after(now, SESSION_PING_EVERY_MS);
 	action_add(actions, ACTION_PING)->ping.sequence = ++ping->sequence;
 }

@@ -21,10 +21,11 @@ enum session_state {
 };
 
 struct session_ping {
-	uint64_t sequence; /* of the last one */
-	bool is_out;       /* its pong did not come yet: there is one at a time */
-	uint64_t offset;   /* of the streamed output before it */
-	struct mono due;   /* of the next */
+	uint64_t sequence;                /* of the last one */
+	bool is_out;                      /* its pong did not come yet: there is one at a time */
+	uint64_t offset;                  /* of the streamed output before it, */
+	char run[RUN_NAME_BYTES_MAX + 1]; /* which is this one's; empty: none was streamed */
+	struct mono due;                  /* of the next */
 };
 
 struct session {
@@ -34,9 +35,10 @@ struct session {
 	struct mono heard; /* the dashboard, last */
 	struct mono since; /* up */
 	struct mono beat_due;
-	uint64_t look;   /* the look that is out; 0 for none */
-	bool is_beating; /* and it is for a heartbeat */
-	bool is_beaten;  /* a heartbeat followed the last status */
+	uint64_t look;    /* the look that is out; 0 for none */
+	bool is_beating;  /* and it is for a heartbeat */
+	bool is_beaten;   /* a heartbeat followed the last status */
+	bool is_switched; /* a good switch was told: the dashboard waits for another connection */
 	struct session_ping ping;
 	uint32_t evictions;
 	char system_message[SHORT_TEXT_BYTES_MAX + 1]; /* with the mark of a pause */
