@@ -46,6 +46,8 @@ struct sim_dashboard *dashboard_create(void)
 
 bool dashboard_is_quiet(const struct sim *sim)
 {
+	if (sim->is_websocket)
+		return session_is_quiet(sim);
 	return sim->dashboard->queued_ticket == 0;
 }
 
@@ -81,7 +83,10 @@ static void on_command(struct sim *sim, struct sim_timer *timer)
 void dashboard_begin(struct sim *sim)
 {
 	sim->dashboard->is_strict = sim_random(sim, 2) == 0;
-	sim_after(sim, NS_PER_S, (struct sim_timer){.fire = on_command});
+	if (sim->is_websocket)
+		session_begin(sim);
+	else
+		sim_after(sim, NS_PER_S, (struct sim_timer){.fire = on_command});
 }
 
 /* ---- what it does with a request ---- */
@@ -119,30 +124,47 @@ static void count_report(struct sim *sim)
 		sim->counts.fast_reports++;
 }
 
-static void take_status(struct sim *sim, const struct sim_request *request, bool is_second)
+void dashboard_takes(
+	struct sim *sim, struct file *file, uint64_t outcome, int64_t code, bool is_spare)
 {
-	struct file *file = disk_find(&sim->disk, request->run);
 	struct truth *truth = &file->truth;
 	sim_check(sim, truth->is_accepted, "%s is told and was never safe", file->name);
 	sim_check(sim, truth->ticket != 0, "%s is told and was not the dashboard's", file->name);
-	check_outcome(sim, file, request->outcome, request->code);
+	check_outcome(sim, file, outcome, code);
 	sim_check(sim,
-		truth->deliveries == 0 || (truth->told_outcome == request->outcome &&
-						  truth->told_code == request->code),
+		truth->deliveries == 0 ||
+			(truth->told_outcome == outcome && truth->told_code == code),
 		"%s is told in two ways", file->name);
-	truth->told_outcome = request->outcome;
-	truth->told_code = request->code;
-	if (is_second)
-		truth->excuses++;
+	truth->told_outcome = outcome;
+	truth->told_code = code;
 	sim->dashboard->is_out_of_order |= truth->ticket < sim->dashboard->last_told;
 	sim->dashboard->last_told = truth->ticket;
 	truth->deliveries++;
 	sim->counts.delivered++;
 	sim->counts.doubled += truth->deliveries > 1;
+	if (!is_spare)
+		count_report(sim);
+}
+
+static void take_status(struct sim *sim, const struct sim_request *request, bool is_second)
+{
+	struct file *file = disk_find(&sim->disk, request->run);
+	struct truth *truth = &file->truth;
+	if (is_second)
+		truth->excuses++;
+	dashboard_takes(sim, file, request->outcome, request->code, is_second);
 	sim_check(sim, truth->deliveries <= 1 + truth->excuses, "%s is told %u times without need",
 		file->name, truth->deliveries);
-	if (!is_second)
-		count_report(sim);
+}
+
+uint64_t dashboard_next_ticket(struct sim *sim)
+{
+	return ++sim->dashboard->ticket;
+}
+
+void dashboard_note_registration(struct sim *sim)
+{
+	sim->dashboard->registrations++;
 }
 
 static void take_register(

@@ -8,6 +8,20 @@
 #include "proto/base/check.h"
 #include "tests/sim/sim.h"
 
+uint64_t truth_output(const struct sim *sim, const struct truth *truth)
+{
+	uint64_t until = truth->output_until < sim->now ? truth->output_until : sim->now;
+	if (truth->output_gap == 0 || until < truth->output_from)
+		return 0;
+	return (until - truth->output_from) / truth->output_gap * truth->output_burst;
+}
+
+bool truth_is_known_told(const struct sim *sim, const struct truth *truth)
+{
+	return truth->is_marked && (truth->marked_incarnation == supervisor_incarnation(sim) ||
+					   truth->marked_at < supervisor_started_at(sim));
+}
+
 struct file *disk_find(struct disk *disk, const char *name)
 {
 	for (uint32_t i = disk->count; i > 0; i--) {

@@ -26,13 +26,27 @@ struct truth {
 	bool was_cancelled;
 	uint64_t outcome;
 	int64_t code;
-	bool is_poison; /* reading its output kills a worker */
+	bool is_poison;   /* reading its output kills a worker */
+	bool is_withheld; /* workers died over it, rightly or not: it is told without its output */
 	uint32_t deliveries;
 	uint32_t excuses; /* for one more delivery: an answer or a mark that was lost */
 	uint64_t told_outcome;
 	int64_t told_code;
 	bool is_undeliverable;
 	bool is_marked; /* the record says so durably */
+	uint64_t marked_incarnation, marked_at;
+	uint64_t ended_at; /* world time; 0: not yet */
+	/* The output: so many bytes come at once, again and again, from then until then. */
+	uint64_t output_from, output_until, output_gap, output_burst;
+	/* Over a WebSocket. */
+	uint64_t output_told; /* the dashboard has it, or was told that it does not get it */
+	uint64_t status_wire; /* its status was read there */
+	uint64_t sent_life, sent_wire; /* the worker and the connection that said it last */
+	uint64_t proof;                /* the ping behind it; 0: none yet */
+	bool is_proven;                /* the pong came to that worker */
+	uint32_t sends;                /* of the status */
+	bool may_end;                  /* somebody wanted it to be ended */
+	uint64_t killed_at, killed_life, killed_freezes; /* and it must be; 0: not */
 };
 
 struct file {
@@ -50,6 +64,10 @@ struct disk {
 	uint32_t count;
 };
 
+/* How many bytes of output there are now. */
+uint64_t truth_output(const struct sim *sim, const struct truth *truth);
+/* The record says that it was delivered, and the supervisor cannot but know. */
+bool truth_is_known_told(const struct sim *sim, const struct truth *truth);
 struct file *disk_find(struct disk *disk, const char *name);
 struct file *disk_make(struct sim *sim, const char *name);
 void disk_remove(struct file *file);

@@ -60,6 +60,7 @@ static void break_network(struct sim *sim)
 		return;
 	sim_trace(sim, "the network is gone");
 	sim->is_network_down = true;
+	wire_network_gone(sim);
 	sim_after(sim, sim_random(sim, 20 * 60 * NS_PER_S), (struct sim_timer){.fire = on_network});
 }
 
@@ -112,12 +113,13 @@ void host_begin_faults(struct sim *sim)
 	sim_after(sim, sim_random(sim, 100 * NS_PER_S), (struct sim_timer){.fire = on_fault});
 }
 
-void host_create(struct sim *sim, bool is_websocket)
+void host_create(struct sim *sim)
 {
-	sim->supervisor = supervisor_create(is_websocket);
+	sim->supervisor = supervisor_create();
 	sim->worker = worker_process_create();
 	sim->processes = processes_create();
 	sim->dashboard = dashboard_create();
+	sim->session = session_create();
 	sim_after(sim, CHECK_EVERY, (struct sim_timer){.fire = on_check});
 	host_boot(sim);
 }
@@ -131,6 +133,7 @@ void host_destroy(struct sim *sim)
 	worker_process_destroy(sim->worker);
 	free(sim->processes);
 	free(sim->dashboard);
+	free(sim->session);
 }
 
 bool host_is_quiet(struct sim *sim)
@@ -143,6 +146,8 @@ bool host_is_quiet(struct sim *sim)
 void host_check_end(struct sim *sim)
 {
 	worker_process_check_end(sim);
+	if (sim->is_websocket)
+		session_check_end(sim);
 	struct record record;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
 		const struct file *file = sim->disk.files[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * nixfleet-sim [--seeds N] [--from S] | --seed S [--trace] | --scenario NAME
+ * [--protocol http|websocket]
  *
  * Runs so many seeds: an hour of faults each, then calm, at the end of which nothing may be owed.
  * A failure names the seed and prints the run's lines.
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/terms.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/sim.h"
 
@@ -20,8 +22,11 @@
 #define CALM_NS   (8 * 3600 * NS_PER_S)
 
 /* What the signal handler needs to run a failed seed once more, with its lines. */
-static char failed_seed[32];
+static char failed_seed[32], failed_protocol[12];
 static bool is_replay;
+
+/* PROTOCOL_NONE: each seed chooses. */
+static enum protocol forced;
 
 static void on_abort(int number)
 {
@@ -33,7 +38,7 @@ static void on_abort(int number)
 		_exit(1);
 	(void)!write(STDERR_FILENO, said, sizeof(said) - 1);
 	execl("/proc/self/exe", "nixfleet-sim", "--seed", failed_seed, "--trace", "--tail",
-		(char *)NULL);
+		"--protocol", failed_protocol, (char *)NULL);
 	_exit(1);
 }
 
@@ -50,6 +55,11 @@ static void run_seed(uint64_t seed, bool is_tracing, struct sim_counts *sum, uin
 	sim.seed = seed;
 	sim.random = seed * UINT64_C(0x9e3779b97f4a7c15);
 	sim.is_tracing = is_tracing;
+	sim.is_websocket = sim_random(&sim, 2) == 0;
+	if (forced != PROTOCOL_NONE)
+		sim.is_websocket = forced == PROTOCOL_WEBSOCKET;
+	snprintf(failed_protocol, sizeof(failed_protocol), "%s",
+		protocol_name(sim.is_websocket ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP));
 	sim.interval_ms = 2000 + sim_random(&sim, 60000);
 	sim.spread_ms = sim_random(&sim, 5000);
 	sim.faults = (struct sim_faults){.disk = choose(&sim, 100),
@@ -58,13 +68,17 @@ static void run_seed(uint64_t seed, bool is_tracing, struct sim_counts *sum, uin
 		.crash = choose(&sim, 4),
 		.poison = choose(&sim, 100),
 		.runner = choose(&sim, 500)};
-	host_create(&sim, false);
+	host_create(&sim);
 	dashboard_begin(&sim);
 	host_begin_faults(&sim);
 	sim_run(&sim, FAULTS_NS, NULL);
 	sim_trace(&sim, "calm");
 	sim.is_calm = true;
 	bool is_quiet = sim_run(&sim, FAULTS_NS + CALM_NS, host_is_quiet);
+	if (is_quiet) { /* and stays so for two heartbeats */
+		sim_run(&sim, sim.now + 2 * sim.interval_ms * NS_PER_MS, NULL);
+		is_quiet = sim_run(&sim, sim.now + FAULTS_NS, host_is_quiet);
+	}
 	sim_check(&sim, is_quiet,
 		"not quiet in the end: %u owed, %u queued, busy %d, worker %d, dashboard %d",
 		supervisor_owed(&sim), supervisor_queued(&sim), supervisor_is_busy(&sim),
@@ -106,7 +120,8 @@ static int run_seeds(uint64_t from, uint64_t count)
 
 static int usage(void)
 {
-	fputs("usage: nixfleet-sim [--seeds N] [--from S] | --seed S [--trace] | --scenario NAME\n",
+	fputs("usage: nixfleet-sim [--seeds N] [--from S] | --seed S [--trace] | --scenario NAME\n"
+	      "       [--protocol http|websocket]\n",
 		stderr);
 	return 64;
 }
@@ -134,6 +149,10 @@ int main(int argc, char **argv)
 			from = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--scenario") == 0)
 			scenario = value;
+		else if (strcmp(argv[i], "--protocol") == 0 && strcmp(value, "http") == 0)
+			forced = PROTOCOL_HTTP;
+		else if (strcmp(argv[i], "--protocol") == 0 && strcmp(value, "websocket") == 0)
+			forced = PROTOCOL_WEBSOCKET;
 		else
 			return usage();
 		i++;

@@ -110,8 +110,12 @@ void processes_end(struct sim *sim)
 {
 	for (uint32_t i = 0; i < SIM_PROCESS_MAX; i++) {
 		struct process *process = &sim->processes->list[i];
-		if (process->kind == PROCESS_RUNNER && process->file)
-			process->file->truth.was_killed = true;
+		if (process->kind == PROCESS_RUNNER && process->file) {
+			struct truth *truth = &process->file->truth;
+			truth->was_killed = true;
+			if (process->is_running && truth->ended_at == 0)
+				truth->output_until = truth->ended_at = sim->now;
+		}
 		process->kind = PROCESS_NONE;
 	}
 	sim->turn = 0;
@@ -139,9 +143,10 @@ void processes_check(struct sim *sim)
 				 RUNNER_OVERDUE_MS + BEYOND_LIMITS_MS;
 		uint64_t age = (sim->now - process->started) / NS_PER_MS;
 		if (strstr(process->record.command, "switch") ||
-			strcmp(process->record.command, "update") == 0)
+			strcmp(process->record.command, "update") == 0 ||
+			strcmp(process->record.command, "rollback") == 0)
 			limit += ACTIVATION_WAIT_MS;
-		sim_check(sim, age < limit || ready < BEYOND_LIMITS_MS,
+		sim_check(sim, age < limit || ready < limit,
 			"the runner of %s (%u, step %u, killed %d) outlives every limit; %u has "
 			"the turn",
 			process->file->name, process->id, process->step, process->is_killed,
@@ -166,6 +171,8 @@ void runner_signal(struct sim *sim, const char *run, uint8_t byte)
 	struct process *process = of_run(sim, run);
 	if (!process || process->is_ending || process->script == SCRIPT_STOPS)
 		return;
+	sim_check(sim, process->file->truth.may_end,
+		"%s is ended, and nobody wanted that: another was meant", process->file->name);
 	process->is_ending = true;
 	process->outcome = OUTCOME_CANCELLED;
 	process->code = 0;

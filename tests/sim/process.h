@@ -84,4 +84,3 @@ void supervisor_store_ended(struct sim *sim, const struct process *process);
 /* The dashboard's ticket of the command that this run was asked with. */
 uint64_t supervisor_ticket(const struct sim *sim, const struct rules_run *run);
 const char *supervisor_token(const struct sim *sim);
-uint64_t supervisor_incarnation(const struct sim *sim);

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define START_TRIES 3
+#define FLOOD_BYTES (700 * 1024)
+/* A kill reaches a command so soon where nothing is in its way. */
+#define KILL_REACHES_NS (30 * NS_PER_S)
 
 enum runner_step {
 	RUNNER_OPENS,
@@ -46,6 +49,9 @@ static void report(struct sim *sim, const struct process *process, struct rules_
 
 void runner_ended(struct sim *sim, struct process *process)
 {
+	struct truth *truth = &process->file->truth;
+	if (process->is_running && truth->ended_at == 0)
+		truth->output_until = truth->ended_at = sim->now;
 	if (sim->turn == process->id)
 		sim->turn = 0;
 	struct rules_event event = {
@@ -145,6 +151,10 @@ static void run(struct sim *sim, struct process *process)
 	report(sim, process,
 		(struct rules_event){.type = EVENT_RUNNER_REPORTED_START,
 			.runner_started = {.run = process->run}});
+	truth->output_from = sim->now;
+	truth->output_until = UINT64_MAX;
+	truth->output_gap = sim_random(sim, 4) ? NS_PER_S + sim_random(sim, 60 * NS_PER_S) : 0;
+	truth->output_burst = sim_random(sim, 8) ? 1 + sim_random(sim, 9999) : FLOOD_BYTES;
 	process->step = RUNNER_ENDS;
 	process->outcome = OUTCOME_EXITED;
 	process->code = sim_random(sim, 3) == 0 ? (int64_t)(1 + sim_random(sim, 125)) : 0;
@@ -163,6 +173,22 @@ static void run(struct sim *sim, struct process *process)
 		break;
 	case SCRIPT_STOPS: break; /* nothing more comes */
 	}
+}
+
+/* By itself, though somebody wanted it to be ended. */
+static void check_killed(struct sim *sim, const struct process *process)
+{
+	const struct truth *truth = &process->file->truth;
+	bool is_disturbed = sim->counts.freezes != truth->killed_freezes ||
+			    worker_process_life(sim) != truth->killed_life ||
+			    !worker_process_is_alive(sim) || sim->faults.hang > 0 ||
+			    sim->disk_hangs_until > truth->killed_at || sim->frozen_worker > 0 ||
+			    sim->frozen_supervisor > truth->killed_at;
+	if (process->outcome == OUTCOME_CANCELLED || truth->killed_at == 0 || is_disturbed)
+		return;
+	sim_check(sim, sim->now < truth->killed_at + KILL_REACHES_NS,
+		"%s goes on though it was killed at %u ms", process->file->name,
+		(unsigned)(truth->killed_at / NS_PER_MS));
 }
 
 static void write_result(struct sim *sim, struct process *process)
@@ -205,8 +231,10 @@ void runner_step(struct sim *sim, struct process *process)
 	case RUNNER_RUNS: run(sim, process); break;
 	case RUNNER_ENDS:
 		/* A cancel comes once more when the command would have ended by itself. */
+		check_killed(sim, process);
 		process->is_running = false;
 		process->is_ending = true;
+		truth->output_until = truth->ended_at = sim->now;
 		truth->has_result = true;
 		truth->outcome = process->outcome;
 		truth->code = process->code;

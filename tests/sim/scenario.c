@@ -17,7 +17,7 @@
 static void away_for_a_day(struct sim *sim)
 {
 	sim->interval_ms = 30000;
-	host_create(sim, false);
+	host_create(sim);
 	sim_run(sim, 10 * NS_PER_S, NULL);
 	for (int i = 0; i < 6; i++) {
 		dashboard_queue(sim, i % 2 ? "pull" : "test");
@@ -44,7 +44,7 @@ static void away_for_a_day(struct sim *sim)
 static void power_cuts(struct sim *sim)
 {
 	sim->interval_ms = 5000;
-	host_create(sim, false);
+	host_create(sim);
 	dashboard_begin(sim);
 	for (int i = 0; i < 40; i++) {
 		sim_run(sim, sim->now + 25 * NS_PER_S + sim_random(sim, 120 * NS_PER_S), NULL);
@@ -62,7 +62,7 @@ static void clocks(struct sim *sim)
 {
 	static const int64_t years = 10ll * 365 * 24 * 3600 * (int64_t)NS_PER_S;
 	sim->interval_ms = 5000;
-	host_create(sim, false);
+	host_create(sim);
 	sim_run(sim, 10 * NS_PER_S, NULL);
 	for (int i = 0; i < 6; i++) {
 		dashboard_queue(sim, "switch");
@@ -112,7 +112,7 @@ static void measure(void)
 	sim->seed = sim->random = 7;
 	sim->interval_ms = 30000;
 	clock_t begin = clock();
-	host_create(sim, false);
+	host_create(sim);
 	for (int half = 0; half < 2 * 240; half++) {
 		if (half < 2 * 100) /* the disk has room for so many records */
 			dashboard_queue(sim, "pull");

@@ -18,6 +18,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/time.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/wire.h"
 
 #define SIM_TIMERS_MAX  512
 #define SIM_PROCESS_MAX 64
@@ -61,13 +62,17 @@ struct sim {
 	uint32_t timer_count;
 	uint64_t frozen_supervisor, frozen_worker; /* they are not scheduled until then */
 	bool is_network_down;
-	uint32_t turn; /* the runner that holds the folder's lock; 0: none */
+	uint64_t told_end_at; /* the worker was last told how a run ended */
+	uint32_t turn;        /* the runner that holds the folder's lock; 0: none */
 	uint64_t disk_hangs_until;
 	struct disk disk;
 	struct sim_supervisor *supervisor;
 	struct sim_worker *worker;
 	struct sim_processes *processes;
 	struct sim_dashboard *dashboard;
+	bool is_websocket;
+	struct sim_session *session; /* the dashboard's side of it */
+	struct sim_wires wires;
 };
 
 /* ---- sim.c: clock, chance, lines ---- */
@@ -98,7 +103,7 @@ _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
 bool sim_run(struct sim *sim, uint64_t until, bool (*holds)(struct sim *sim));
 
 /* ---- host.c: the machine ---- */
-void host_create(struct sim *sim, bool is_websocket);
+void host_create(struct sim *sim);
 void host_destroy(struct sim *sim);
 void host_boot(struct sim *sim);
 /* Everything dies, the disk forgets what was not synced; it boots again after a while. */
@@ -110,7 +115,7 @@ void host_check_end(struct sim *sim);
 void host_begin_faults(struct sim *sim);
 
 /* ---- supervisor.c ---- */
-struct sim_supervisor *supervisor_create(bool is_websocket);
+struct sim_supervisor *supervisor_create(void);
 void supervisor_destroy(struct sim_supervisor *supervisor);
 void supervisor_start(struct sim *sim);
 /* Killed with all that dies with it; the runners and store children go on. */
@@ -120,6 +125,8 @@ uint64_t supervisor_next(struct sim *sim);
 void supervisor_due(struct sim *sim);
 void supervisor_hears(struct sim *sim, uint64_t life, struct text payload);
 void supervisor_worker_ended(struct sim *sim, uint64_t life);
+uint64_t supervisor_incarnation(const struct sim *sim);
+uint64_t supervisor_started_at(const struct sim *sim);
 uint32_t supervisor_owed(const struct sim *sim);
 uint32_t supervisor_queued(const struct sim *sim);
 bool supervisor_is_busy(const struct sim *sim);
@@ -151,6 +158,7 @@ void worker_process_kill(struct sim *sim, const char *why);
 bool worker_process_is_alive(const struct sim *sim);
 /* The one of that life still waits for its answer. */
 bool worker_process_waits(const struct sim *sim, uint64_t life);
+uint64_t worker_process_life(const struct sim *sim);
 void worker_process_hears(struct sim *sim, uint64_t life, struct text payload);
 uint64_t worker_process_next(struct sim *sim);
 void worker_process_due(struct sim *sim);
@@ -204,3 +212,25 @@ void dashboard_queue(struct sim *sim, const char *command);
 bool dashboard_is_in_order(const struct sim *sim);
 uint64_t dashboard_registrations(const struct sim *sim);
 bool dashboard_is_quiet(const struct sim *sim);
+/* Whichever dashboard: it learns how a run ended. is_spare: doubled on the way. */
+void dashboard_takes(
+	struct sim *sim, struct file *file, uint64_t outcome, int64_t code, bool is_spare);
+uint64_t dashboard_next_ticket(struct sim *sim);
+void dashboard_note_registration(struct sim *sim);
+
+/* ---- session.c: the WebSocket dashboard ---- */
+struct sim_session *session_create(void);
+/* A person presses this now. False: the host is not connected, or a command is tracked. */
+bool session_press(struct sim *sim, const char *command, bool is_careful);
+void session_begin(struct sim *sim);
+bool session_is_quiet(const struct sim *sim);
+void session_check_end(struct sim *sim);
+/* The worker is told a command. */
+void session_note_told(struct sim *sim, uint64_t ticket);
+/* Somebody wants what is there now to end; checked when something is ended, and when it is not. */
+void session_note_kill(struct sim *sim);
+/* A kill came after that command. */
+bool session_may_end(const struct sim *sim, uint64_t ticket);
+/* A run was delivered; after a good switch that supervisor must give way to a new one. */
+void session_expect_leave(struct sim *sim, const struct file *file, uint64_t incarnation);
+bool file_is_good_switch(const struct file *file);

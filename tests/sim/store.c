@@ -53,8 +53,14 @@ static void note_truth(struct sim *sim, struct process *process)
 	}
 	if ((process->act == ACT_ACCEPT || process->act == ACT_KEEP) && is_refused)
 		truth->is_refused = true;
-	if (process->act == ACT_MARK)
+	if (truth->is_refused && truth->ended_at == 0)
+		truth->ended_at = sim->now;
+	if (process->act == ACT_MARK) {
 		truth->is_marked = true;
+		truth->marked_at = sim->now;
+		truth->marked_incarnation = process->incarnation;
+		session_expect_leave(sim, process->file, process->incarnation);
+	}
 }
 
 static void done(struct sim *sim, struct process *process, int error)
@@ -87,6 +93,7 @@ static void open_file(struct sim *sim, struct process *process)
 		go_on(sim, process, STORE_LOCKS);
 	if (process->kind != PROCESS_NONE && process->ticket) {
 		process->file->truth.ticket = process->ticket;
+		process->file->truth.may_end |= session_may_end(sim, process->ticket);
 		process->file->truth.is_poison = sim_chance(sim, sim->faults.poison);
 	}
 }
@@ -163,6 +170,12 @@ static bool write_mark(struct sim *sim, struct process *process)
 
 static void write_file(struct sim *sim, struct process *process)
 {
+	const struct record *record = &process->record;
+	if (process->act == ACT_KEEP && record->state == RECORD_FINISHED &&
+		(record->outcome != process->copy.outcome || record->code != process->copy.code)) {
+		done(sim, process, EEXIST);
+		return;
+	}
 	bool is_good = process->act == ACT_ACCEPT ? write_accept(sim, process)
 		       : process->act == ACT_KEEP ? write_keep(sim, process)
 						  : write_mark(sim, process);
@@ -256,6 +269,10 @@ static bool make_safe(struct sim *sim, struct file *file, const struct record *r
 	disk_rewrite(file, record);
 	bool is_good = process_disk_works(sim);
 	disk_sync(file, is_good);
+	if (is_good && record->state == RECORD_FINISHED && file->truth.executions == 0) {
+		file->truth.is_refused = true;
+		file->truth.ended_at = file->truth.ended_at ? file->truth.ended_at : sim->now;
+	}
 	if (is_good && !file->truth.is_accepted) {
 		file->truth.is_accepted = true;
 		sim->counts.accepted++;
@@ -288,6 +305,23 @@ static bool find_one(
 	return true;
 }
 
+/* The newest of its command that ended, whatever was refused after it. */
+static bool is_last(struct sim *sim, uint32_t index, const struct record *record)
+{
+	struct record other;
+	if (record->state != RECORD_FINISHED || record->outcome == OUTCOME_REFUSED)
+		return false;
+	for (uint32_t i = index + 1; i < sim->disk.count; i++) {
+		if (!sim->disk.files[i]->is_there)
+			continue;
+		disk_read(sim->disk.files[i], &other);
+		if (other.state == RECORD_FINISHED && other.outcome != OUTCOME_REFUSED &&
+			strcmp(other.command, record->command) == 0)
+			return false;
+	}
+	return true;
+}
+
 static void scan(struct sim *sim, struct process *process)
 {
 	struct rules_event event = {.type = EVENT_STORED};
@@ -308,7 +342,7 @@ static void scan(struct sim *sim, struct process *process)
 		bool is_wanted = record.state != RECORD_FINISHED ||
 				 (record.told == RECORD_NOT_TOLD &&
 					 record.origin == ORIGIN_DASHBOARD);
-		bool is_new = i + 8 >= sim->disk.count;
+		bool is_new = i + 8 >= sim->disk.count || is_last(sim, i, &record);
 		event.stored.is_more |= is_wanted && said == RUNS_KNOWN_MAX - 16 && !is_new;
 		if ((!is_wanted || said == RUNS_KNOWN_MAX - 16) && !is_new)
 			continue;

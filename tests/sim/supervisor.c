@@ -24,8 +24,8 @@ struct ticket {
 };
 
 struct sim_supervisor {
-	bool is_up, is_websocket;
-	uint64_t incarnation;
+	bool is_up;
+	uint64_t incarnation, started_at;
 	uint64_t ready; /* world time since which it knows all records and was not frozen */
 	struct rules *rules;
 	struct rules_actions actions;
@@ -41,19 +41,23 @@ struct sim_supervisor {
 
 static void turn(struct sim *sim, const struct rules_event *event);
 
-struct sim_supervisor *supervisor_create(bool is_websocket)
+struct sim_supervisor *supervisor_create(void)
 {
 	struct sim_supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	check(supervisor != NULL);
 	supervisor->rules = calloc(1, sizeof(struct rules));
 	check(supervisor->rules != NULL);
-	supervisor->is_websocket = is_websocket;
 	return supervisor;
 }
 
 uint64_t supervisor_incarnation(const struct sim *sim)
 {
 	return sim->supervisor->incarnation;
+}
+
+uint64_t supervisor_started_at(const struct sim *sim)
+{
+	return sim->supervisor->started_at;
 }
 
 bool supervisor_is_up(const struct sim *sim)
@@ -206,6 +210,8 @@ static void perform_store(struct sim *sim, const struct rules_action *action)
 
 static void perform_send(struct sim *sim, const struct message *message)
 {
+	if (message->type == MESSAGE_ENDED)
+		sim->told_end_at = sim->now;
 	if (message_encode(message, channel_room(sim, TO_WORKER)) == 0) {
 		channel_wrote(sim, TO_WORKER);
 		return;
@@ -327,8 +333,30 @@ static void gone(struct sim *sim)
 	sim_after(sim, RESTART_PAUSE, (struct sim_timer){.fire = on_manager, .b = sim->boot});
 }
 
+static void on_reboot(struct sim *sim, struct sim_timer *timer)
+{
+	if (timer->b == sim->boot)
+		host_power_cut(sim);
+}
+
+/* Who leaves for a command has told how it ended, or has tried for long enough. */
+static void check_leave(struct sim *sim)
+{
+	const struct rules *rules = sim->supervisor->rules;
+	if (rules->leave.run == RULES_NO_RUN || rules->leave.state == LEAVE_NONE)
+		return;
+	const struct rules_run *run = &rules->runs[rules->leave.run];
+	const struct file *file = disk_find(&sim->disk, run->name);
+	sim_check(sim,
+		run->origin == ORIGIN_LOCAL || file->truth.deliveries > 0 ||
+			sim->now >= file->truth.ended_at + ANNOUNCE_DELIVER_MS * NS_PER_MS,
+		"the agent leaves before it tells how %s ended", run->name);
+}
+
 static void perform_act(struct sim *sim, uint32_t index)
 {
+	check_leave(sim);
+	sim_after(sim, 3 * NS_PER_S, (struct sim_timer){.fire = on_reboot, .b = sim->boot});
 	struct rules_event event = event_of(sim, EVENT_ACTED);
 	event.acted.run = index;
 	event.acted.outcome = OUTCOME_EXITED;
@@ -409,7 +437,12 @@ static void turn(struct sim *sim, const struct rules_event *event)
 	struct sim_supervisor *supervisor = sim->supervisor;
 	uint64_t incarnation = supervisor->incarnation;
 	supervisor->actions.count = 0;
+	bool was_stopping = supervisor->rules->is_stopping;
+	if (event->type == EVENT_ASKED_CANCEL)
+		session_note_kill(sim);
 	rules_step(supervisor->rules, event, &supervisor->actions);
+	if (!was_stopping && supervisor->rules->is_stopping && event->type != EVENT_STOP)
+		check_leave(sim);
 	supervisor->due = rules_due(supervisor->rules);
 	trace_turn(sim, event);
 	if (supervisor->ready == UINT64_MAX && supervisor->rules->is_scanned)
@@ -436,6 +469,7 @@ void supervisor_start(struct sim *sim)
 	sim_check(sim, !supervisor->is_up, "a second supervisor is started");
 	supervisor->is_up = true;
 	supervisor->incarnation++;
+	supervisor->started_at = sim->now;
 	supervisor->stores = 0;
 	supervisor->ready = UINT64_MAX;
 	supervisor->is_waking = false;
@@ -444,7 +478,7 @@ void supervisor_start(struct sim *sim)
 	sim_trace(sim, "supervisor: process %u starts", (unsigned)supervisor->incarnation);
 	struct rules_event event = event_of(sim, EVENT_START);
 	event.start.seed = sim_random(sim, UINT64_MAX);
-	event.start.protocol = supervisor->is_websocket ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP;
+	event.start.protocol = sim->is_websocket ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP;
 	event.start.token = text_of(supervisor->disk_token);
 	event.start.restart_code = 101;
 	turn(sim, &event);

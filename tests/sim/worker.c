@@ -5,36 +5,10 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "proto/message.h"
-#include "tests/sim/sim.h"
-#include "worker/core/agent.h"
-#include "worker/inbox.h"
+#include "tests/sim/worker.h"
 #include "worker/trace.h"
 
 #define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
-
-/* A command that an answer brought: it may be lost only with the worker, before it was safe. */
-struct brought {
-	uint64_t ticket;
-	bool is_excused;
-};
-
-#define BROUGHT_MAX 1024
-
-struct sim_worker {
-	struct brought brought[BROUGHT_MAX];
-	uint32_t brought_count;
-	bool is_alive, is_ready, is_leaving;
-	uint64_t life;
-	uint64_t token; /* the number of its own one; 0: none */
-	struct agent agent;
-	struct mono due; /* of the core, after the last turn */
-	struct actions actions;
-	struct inbox inbox;
-	uint64_t answer_ticket; /* of the answer in this turn */
-	char withheld[RUN_NAME_BYTES_MAX + 1];
-	struct bytes line;
-};
 
 struct sim_worker *worker_process_create(void)
 {
@@ -57,6 +31,11 @@ bool worker_process_is_alive(const struct sim *sim)
 	return sim->worker->is_alive;
 }
 
+uint64_t worker_process_life(const struct sim *sim)
+{
+	return sim->worker->life;
+}
+
 bool worker_process_waits(const struct sim *sim, uint64_t life)
 {
 	return sim->worker->is_alive && sim->worker->life == life;
@@ -73,6 +52,10 @@ void worker_process_start(struct sim *sim, uint64_t life)
 	worker->life = life;
 	worker->token = 0;
 	worker->withheld[0] = '\0';
+	worker->told_count = 0;
+	worker->stream = (struct sim_stream){0};
+	worker->rejections = 0;
+	worker->followed[0] = '\0';
 	sim->frozen_worker = 0;
 }
 
@@ -84,6 +67,22 @@ static bool is_safe(const struct sim *sim, uint64_t ticket)
 			return true;
 	}
 	return false;
+}
+
+void worker_note_brought(struct sim *sim, uint64_t ticket)
+{
+	struct sim_worker *worker = sim->worker;
+	if (ticket && worker->brought_count < BROUGHT_MAX)
+		worker->brought[worker->brought_count++].ticket = ticket;
+}
+
+void worker_excuse_last(struct sim *sim)
+{
+	struct sim_worker *worker = sim->worker;
+	for (uint32_t i = worker->brought_count; i > 0; i--) {
+		if (worker->brought[i - 1].ticket == worker->answer_ticket)
+			worker->brought[i - 1].is_excused = true;
+	}
 }
 
 static void excuse_brought(struct sim *sim)
@@ -119,10 +118,12 @@ void worker_process_kill(struct sim *sim, const char *why)
 		if (truth->deliveries > 0 && !truth->is_marked)
 			truth->excuses++;
 	}
+	if (sim->is_websocket)
+		worker_session_ended(sim);
 	supervisor_worker_ended(sim, worker->life);
 }
 
-static void say(struct sim *sim, const struct message *message)
+void worker_say(struct sim *sim, const struct message *message)
 {
 	int done = message_encode(message, channel_room(sim, TO_SUPERVISOR));
 	sim_check(sim, done == 0, "the worker has no room for what it says");
@@ -135,6 +136,15 @@ static struct sim_request request_of(const struct sim_worker *worker, uint64_t i
 		.life = worker->life, .id = id, .token = token == TOKEN_OWN ? worker->token : 0};
 }
 
+bool worker_is_poisoned(struct sim *sim, const struct file *file)
+{
+	if (!file->truth.is_poison || strcmp(sim->worker->withheld, file->name) == 0)
+		return false;
+	sim->counts.poison_deaths++;
+	worker_process_kill(sim, "poison");
+	return true;
+}
+
 static void report(struct sim *sim, const struct agent_action_status *status)
 {
 	struct sim_worker *worker = sim->worker;
@@ -145,11 +155,8 @@ static void report(struct sim *sim, const struct agent_action_status *status)
 	request.code = status->code;
 	struct file *file = disk_find(&sim->disk, request.run);
 	sim_check(sim, file != NULL, "a report about a run that never was");
-	if (file->truth.is_poison && strcmp(worker->withheld, request.run) != 0) {
-		sim->counts.poison_deaths++;
-		worker_process_kill(sim, "poison");
+	if (worker_is_poisoned(sim, file))
 		return;
-	}
 	dashboard_asked(sim, &request);
 }
 
@@ -181,14 +188,14 @@ static void look(struct sim *sim, uint64_t id)
 static void hand_over(struct sim *sim, const struct agent_action_run *run)
 {
 	supervisor_note_ticket(sim, sim->worker->life, run->id, sim->worker->answer_ticket);
-	say(sim, &(struct message){.type = MESSAGE_RUN, .run = {run->id, run->command}});
+	worker_say(sim, &(struct message){.type = MESSAGE_RUN, .run = {run->id, run->command}});
 }
 
 static void keep(struct sim *sim)
 {
 	char token[32];
 	snprintf(token, sizeof(token), "token-%u", (unsigned)sim->worker->token);
-	say(sim, &(struct message){.type = MESSAGE_TOKEN, .token = {text_of(token)}});
+	worker_say(sim, &(struct message){.type = MESSAGE_TOKEN, .token = {text_of(token)}});
 }
 
 static void give_up(struct sim *sim, const struct agent_action_undeliverable *action)
@@ -198,8 +205,17 @@ static void give_up(struct sim *sim, const struct agent_action_undeliverable *ac
 	struct file *file = disk_find(&sim->disk, name);
 	sim_check(sim, file != NULL, "no such run: %s", name);
 	file->truth.is_undeliverable = true;
-	say(sim, &(struct message){.type = MESSAGE_UNDELIVERABLE,
-			 .undeliverable = {action->run, action->reason}});
+	worker_say(sim, &(struct message){.type = MESSAGE_UNDELIVERABLE,
+				.undeliverable = {action->run, action->reason}});
+}
+
+static void delivered(struct sim *sim, struct text run)
+{
+	char name[RUN_NAME_BYTES_MAX + 1];
+	text_copy(run, name, sizeof(name));
+	if (sim->is_websocket)
+		worker_session_delivered(sim, disk_find(&sim->disk, name));
+	worker_say(sim, &(struct message){.type = MESSAGE_DELIVERED, .delivered = {run}});
 }
 
 static void perform(struct sim *sim, const struct agent_action *action)
@@ -207,25 +223,22 @@ static void perform(struct sim *sim, const struct agent_action *action)
 	switch (action->type) {
 	case ACTION_LOOK: look(sim, action->look.id); break;
 	case ACTION_PROBE:
-		say(sim, &(struct message){.type = MESSAGE_PROBE,
-				 .probe = {action->probe.id, action->probe.name}});
+		worker_say(sim, &(struct message){.type = MESSAGE_PROBE,
+					.probe = {action->probe.id, action->probe.name}});
 		break;
 	case ACTION_HEARTBEAT: heartbeat(sim, &action->heartbeat); break;
 	case ACTION_STATUS: report(sim, &action->status); break;
 	case ACTION_PROGRESS: progress(sim, &action->progress); break;
 	case ACTION_RUN: hand_over(sim, &action->run); break;
 	case ACTION_KEEP: keep(sim); break;
-	case ACTION_DELIVERED:
-		say(sim, &(struct message){
-				 .type = MESSAGE_DELIVERED, .delivered = {action->delivered.run}});
-		break;
+	case ACTION_DELIVERED: delivered(sim, action->delivered.run); break;
 	case ACTION_UNDELIVERABLE: give_up(sim, &action->undeliverable); break;
 	case ACTION_OVERFLOW: sim_fail(sim, "the window of owed runs overflows");
 	case ACTION_LEAVE: sim->worker->is_leaving = true; break;
+	case ACTION_UNKEPT: break;
 	case ACTION_HURRY:
-	case ACTION_UNKEPT:
 	case ACTION_FOLLOW:
-	case ACTION_UNFOLLOW: break;
+	case ACTION_UNFOLLOW:
 	case ACTION_CONNECT:
 	case ACTION_CLOSE:
 	case ACTION_ANNOUNCE:
@@ -240,7 +253,14 @@ static void perform(struct sim *sim, const struct agent_action *action)
 	case ACTION_LINE:
 	case ACTION_SENT:
 	case ACTION_CANCEL:
-	case ACTION_RESTART: sim_fail(sim, "over HTTP there is no such action");
+	case ACTION_RESTART:
+		if (sim->is_websocket)
+			worker_session_perform(sim, action);
+		else
+			sim_check(sim,
+				action->type == ACTION_HURRY || action->type == ACTION_FOLLOW ||
+					action->type == ACTION_UNFOLLOW,
+				"over HTTP there is no such action");
 	}
 }
 
@@ -261,6 +281,8 @@ static void turn(struct sim *sim, const struct agent_event *event)
 {
 	struct sim_worker *worker = sim->worker;
 	uint64_t life = worker->life;
+	if (sim->is_websocket)
+		worker_session_before(sim, event);
 	agent_step(&worker->agent, sim_mono(sim), event, &worker->actions);
 	worker->due = agent_due(&worker->agent);
 	trace_turn(sim, event);
@@ -273,21 +295,21 @@ static void turn(struct sim *sim, const struct agent_event *event)
 			return;
 		perform(sim, &worker->actions.list[i]);
 	}
+	if (sim->is_websocket)
+		worker_session_after(sim, event);
 	worker->answer_ticket = 0;
 	if (worker->is_leaving && worker->is_alive && worker->life == life)
 		worker_process_kill(sim, "it leaves");
 }
 
-static void turns(struct sim *sim);
-
 static void on_turns(struct sim *sim, struct sim_timer *timer)
 {
 	if (sim->worker->is_alive && sim->worker->life == timer->b)
-		turns(sim);
+		worker_turns(sim);
 }
 
 /* A turn begins only where what it may say has room. */
-static void turns(struct sim *sim)
+void worker_turns(struct sim *sim)
 {
 	struct sim_worker *worker = sim->worker;
 	uint64_t life = worker->life;
@@ -316,7 +338,7 @@ uint64_t worker_process_next(struct sim *sim)
 void worker_process_due(struct sim *sim)
 {
 	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = EVENT_DUE});
-	turns(sim);
+	worker_turns(sim);
 }
 
 static void on_hello(struct sim *sim, const struct message_hello *hello)
@@ -334,7 +356,7 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
 	agent_init(&worker->agent, &limits);
 	worker->due = agent_due(&worker->agent);
 	worker->is_ready = true;
-	say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
+	worker_say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
 }
 
 static void on_ping(struct sim *sim, uint64_t sequence)
@@ -343,11 +365,11 @@ static void on_ping(struct sim *sim, uint64_t sequence)
 	uint64_t contact_ms = contact->good.ns == MONO_NEVER.ns
 				      ? UINT64_MAX
 				      : mono_ms_since(sim_mono(sim), contact->good);
-	say(sim, &(struct message){.type = MESSAGE_PONG,
-			 .pong = {.sequence = sequence,
-				 .link = agent_link(&sim->worker->agent),
-				 .contact_ms = contact_ms,
-				 .detail = TEXT_NONE}});
+	worker_say(sim, &(struct message){.type = MESSAGE_PONG,
+				.pong = {.sequence = sequence,
+					.link = agent_link(&sim->worker->agent),
+					.contact_ms = contact_ms,
+					.detail = TEXT_NONE}});
 }
 
 static void on_ended(struct sim *sim, const struct message_ended *ended)
@@ -363,11 +385,19 @@ static void on_ended(struct sim *sim, const struct message_ended *ended)
 						  .reason = ended->reason,
 						  .summary = ended->summary,
 						  .owed = ended->owed,
-						  .sent = ended->sent}});
+						  .sent = ended->sent,
+						  .again = ended->again,
+						  .wall_ms = wall_ms(sim_wall(sim))}});
 }
 
 #define ADD(NAME, ...) \
 	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
+
+static void on_history(struct sim *sim, const struct message_history *past)
+{
+	ADD(EVENT_HISTORY, .history = {past->command, past->outcome, past->code, past->reason,
+				   past->summary, past->wall_ms});
+}
 
 static void on_message(struct sim *sim, const struct message *message)
 {
@@ -382,19 +412,23 @@ static void on_message(struct sim *sim, const struct message *message)
 	case MESSAGE_STARTED:
 		ADD(EVENT_STARTED, .started = {.run = message->started.run,
 					   .command = message->started.command,
-					   .owed = message->started.owed});
+					   .owed = message->started.owed,
+					   .pid = message->started.pid,
+					   .sent = message->started.sent,
+					   .wall_ms = wall_ms(sim_wall(sim))});
 		break;
 	case MESSAGE_ENDED: on_ended(sim, &message->ended); break;
 	case MESSAGE_PROBED:
 		ADD(EVENT_PROBED, .probed = {.id = message->probed.request,
 					  .good = true,
-					  .value = text_of("abc1234")});
+					  .value = text_of(sim->is_websocket ? "0" : "abc1234"),
+					  .wall_ms = wall_ms(sim_wall(sim))});
 		break;
 	case MESSAGE_KEPT: ADD(EVENT_KEPT, .kept = {message->kept.kept}); break;
 	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); break;
 	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); break;
 	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); break;
-	case MESSAGE_HISTORY: break; /* told for the WebSocket dashboards' compartments */
+	case MESSAGE_HISTORY: on_history(sim, &message->history); break;
 	case MESSAGE_READY:
 	case MESSAGE_PONG:
 	case MESSAGE_RUN:
@@ -424,7 +458,7 @@ void worker_process_hears(struct sim *sim, uint64_t life, struct text payload)
 		return;
 	}
 	on_message(sim, &message);
-	turns(sim);
+	worker_turns(sim);
 }
 
 void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
@@ -440,8 +474,7 @@ void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
 	if (reply->token)
 		worker->token = reply->token;
 	worker->answer_ticket = reply->ticket;
-	if (reply->ticket && worker->brought_count < BROUGHT_MAX)
-		worker->brought[worker->brought_count++].ticket = reply->ticket;
+	worker_note_brought(sim, reply->ticket);
 	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ANSWER,
 					  .answer = {.id = reply->id,
 						  .result = result,
@@ -450,7 +483,7 @@ void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
 						  .token = reply->token != 0,
 						  .retry_after_ms = reply->retry_after_ms,
 						  .reason = text_of("simulated")}});
-	turns(sim);
+	worker_turns(sim);
 }
 
 bool worker_process_is_content(const struct sim *sim)
