@@ -37,8 +37,9 @@ struct file *disk_make(struct sim *sim, const char *name)
 	struct file *file = disk_find(disk, name);
 	if (!file) {
 		sim_check(sim, disk->count < DISK_FILES_MAX, "the disk is full of records");
-		file = calloc(1, sizeof(*file));
+		file = disk->files[disk->count] ? disk->files[disk->count] : malloc(sizeof(*file));
 		check(file != NULL);
+		memset(file, 0, sizeof(*file));
 		snprintf(file->name, sizeof(file->name), "%s", name);
 		disk->files[disk->count++] = file;
 	}
@@ -105,6 +106,8 @@ void disk_sync_folder(struct disk *disk)
 static void tear(struct sim *sim, struct file *file)
 {
 	uint32_t first = 0, last = 0;
+	if (memcmp(file->data, file->synced, sizeof(file->data)) == 0)
+		return;
 	for (uint32_t i = 0; i < sizeof(file->data); i++) {
 		if (file->data[i] == file->synced[i])
 			continue;
@@ -150,7 +153,7 @@ void disk_note_losses(struct disk *disk)
 
 void disk_finish(struct disk *disk)
 {
-	for (uint32_t i = 0; i < disk->count; i++)
+	for (uint32_t i = 0; i < DISK_FILES_MAX; i++)
 		free(disk->files[i]);
-	disk->count = 0;
+	*disk = (struct disk){0};
 }

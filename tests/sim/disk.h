@@ -60,7 +60,8 @@ struct file {
 };
 
 struct disk {
-	struct file *files[DISK_FILES_MAX]; /* owned; a place stays its file's */
+	struct file *files[DISK_FILES_MAX]; /* owned; a place stays its file's; those beyond count
+					     * are of the run before, to be used again */
 	uint32_t count;
 };
 

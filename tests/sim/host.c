@@ -126,7 +126,6 @@ void host_create(struct sim *sim)
 
 void host_destroy(struct sim *sim)
 {
-	disk_finish(&sim->disk);
 	for (uint32_t i = 0; i < sim->timer_count; i++)
 		free(sim->timers[i].data);
 	supervisor_destroy(sim->supervisor);

@@ -50,7 +50,10 @@ static uint32_t choose(struct sim *sim, uint32_t most)
 static void run_seed(uint64_t seed, bool is_tracing, struct sim_counts *sum, uint64_t *ns)
 {
 	static struct sim sim;
+	struct disk used = sim.disk;
 	memset(&sim, 0, sizeof(sim));
+	sim.disk = used;
+	sim.disk.count = 0;
 	snprintf(failed_seed, sizeof(failed_seed), "%" PRIu64, seed);
 	sim.seed = seed;
 	sim.random = seed * UINT64_C(0x9e3779b97f4a7c15);

@@ -101,6 +101,7 @@ static void run(size_t index, bool is_tracing)
 	sim->is_tracing = is_tracing;
 	scenarios[index].run(sim);
 	host_destroy(sim);
+	disk_finish(&sim->disk);
 	free(sim);
 }
 
@@ -122,6 +123,7 @@ static void measure(void)
 	printf("# a quiet host: %.0f host-hours a second, %.0f steps an hour\n", 240 / took,
 		(double)sim->counts.steps / 240);
 	host_destroy(sim);
+	disk_finish(&sim->disk);
 	free(sim);
 }
 

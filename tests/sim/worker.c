@@ -308,6 +308,12 @@ static void on_turns(struct sim *sim, struct sim_timer *timer)
 		worker_turns(sim);
 }
 
+static bool has_room(struct sim *sim)
+{
+	return channel_room(sim, TO_SUPERVISOR)->size + TURN_SAYS_BYTES_MAX <=
+	       CHANNEL_QUEUE_BYTES_MAX;
+}
+
 /* A turn begins only where what it may say has room. */
 void worker_turns(struct sim *sim)
 {
@@ -316,8 +322,7 @@ void worker_turns(struct sim *sim)
 	struct agent_event event;
 	struct text payload;
 	while (worker->is_alive && worker->life == life && worker->inbox.count > 0) {
-		if (channel_room(sim, TO_SUPERVISOR)->size + TURN_SAYS_BYTES_MAX >
-			CHANNEL_QUEUE_BYTES_MAX) {
+		if (!has_room(sim)) {
 			sim_after(sim, 10 * NS_PER_MS,
 				(struct sim_timer){.fire = on_turns, .b = life});
 			return;
@@ -337,7 +342,13 @@ uint64_t worker_process_next(struct sim *sim)
 
 void worker_process_due(struct sim *sim)
 {
-	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = EVENT_DUE});
+	const struct agent_event due = {.type = EVENT_DUE};
+	bool is_free = has_room(sim) && sim->worker->inbox.count == 0;
+	/* Nothing is before it: it need not be written down and read again. */
+	if (is_free)
+		turn(sim, &due);
+	else
+		inbox_add(&sim->worker->inbox, &due);
 	worker_turns(sim);
 }
 
