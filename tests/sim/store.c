@@ -211,6 +211,7 @@ static bool settle(struct sim *sim, struct file *file, struct record *record)
 			.left = TEXT_NONE}};
 	if (!process_disk_works(sim) || !disk_append(file, record, &frame))
 		return false;
+	disk_rewrite(file, record);
 	bool is_good = process_disk_works(sim);
 	disk_sync(file, is_good);
 	return is_good;

@@ -318,23 +318,25 @@ void worker_session_before(struct sim *sim, const struct agent_event *event)
 		session_note_told(sim, sim->worker->answer_ticket);
 }
 
-/* The worker that told it. */
-static bool is_own_switch(struct sim *sim, struct text run)
+static bool is_switch(struct sim *sim, struct text run)
 {
 	char name[RUN_NAME_BYTES_MAX + 1];
 	text_copy(run, name, sizeof(name));
-	const struct file *file = file_of(sim, name);
-	return file->truth.sent_life == sim->worker->life && file_is_good_switch(file);
+	return file_is_good_switch(file_of(sim, name));
 }
 
+/* The pong that proves a good switch makes the agent leave; nothing else does. */
 void worker_session_after(struct sim *sim, const struct agent_event *event)
 {
-	bool restarts = false;
-	if (event->type != EVENT_MARKED || sim->worker->agent.state == AGENT_LEFT)
-		return;
-	for (uint32_t i = 0; i < sim->worker->actions.count; i++)
-		restarts |= sim->worker->actions.list[i].type == ACTION_RESTART;
-	sim_check(sim, restarts == is_own_switch(sim, event->marked.run),
+	const struct actions *actions = &sim->worker->actions;
+	bool is_switched = false, restarts = false;
+	for (uint32_t i = 0; i < actions->count; i++) {
+		const struct agent_action *action = &actions->list[i];
+		restarts |= action->type == ACTION_RESTART;
+		is_switched |= event->type == EVENT_PONG && action->type == ACTION_DELIVERED &&
+			       is_switch(sim, action->delivered.run);
+	}
+	sim_check(sim, restarts == is_switched,
 		"a switch was delivered and the agent does not leave, or leaves for nothing");
 }
 

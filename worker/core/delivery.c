@@ -446,8 +446,7 @@ void delivery_next(struct agent *agent, struct mono now, struct actions *actions
 {
 	if (!agent->session.is_beaten)
 		return;
-	if (agent->going.stop[0] && !agent->going.is_stop_answered &&
-		!agent->session.is_switched) {
+	if (agent->going.stop[0] && !agent->going.is_stop_answered && !agent->session.is_switched) {
 		answer_stop(agent, now, actions);
 		return;
 	}
