@@ -10,6 +10,8 @@ self:
 let
   cfg = config.services.nixfleet-agent;
   isRoot = cfg.user == null;
+  # An ordinary account cannot write to /var/log.
+  log = if isRoot then "/var/log/nixfleet-agent.log" else "/tmp/nixfleet-agent.log";
 in
 {
   options.services.nixfleet-agent =
@@ -62,8 +64,8 @@ in
             NIXFLEET_MACOS_MANAGER = "nix-darwin";
             NIXFLEET_TOKEN_FILE = cfg.tokenFile;
           };
-        StandardOutPath = "/var/log/nixfleet-agent.log";
-        StandardErrorPath = "/var/log/nixfleet-agent.log";
+        StandardOutPath = log;
+        StandardErrorPath = log;
       }
       // (if isRoot then { } else { UserName = cfg.user; });
     }

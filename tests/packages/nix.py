@@ -190,12 +190,14 @@ def macs(made):
         bad += differs(name, agent["config"], AGENT) + differs(name, agent, {"enable": True})
         bad += [] if path[:1] == ["/people/alice/.nix-profile/bin"] else [f"{name}: PATH is {path}"]
         bad += [f"{name}: a unit for systemd"] if "services" in config.get("systemd", {}).get("user", {}) else []
-    for name, user in (("darwin", None), ("darwinUser", "alice")):
+    for name, user, log in (("darwin", None, "/var/log/nixfleet-agent.log"),
+                            ("darwinUser", "alice", "/tmp/nixfleet-agent.log")):
         daemon = made[name]["config"]["launchd"]["daemons"]["nixfleet-agent"]["serviceConfig"]
         found = dict(daemon["EnvironmentVariables"])
         del found["PATH"]
         bad += same(name, found, MAC | {"NIXFLEET_TOKEN_FILE": "/run/token", "NIXFLEET_MACOS_MANAGER": "nix-darwin"})
-        bad += differs(name, daemon, AGENT | {"UserName": user})
+        bad += differs(name, daemon, AGENT | {"UserName": user, "StandardOutPath": log,
+                                               "StandardErrorPath": log})
     return bad
 
 
