@@ -107,7 +107,7 @@ Test(package, it_is_started_by_its_installation_under_its_own_account)
 	inside(2, "setpriv --reuid eve --regid eve --clear-groups nfctl run seven --wait");
 }
 
-/* The same words from systemctl, the journal and --check. */
+/* The same words from systemctl, the journal, --check and nfctl. */
 Test(package, a_reload_with_a_wrong_setting_fails_and_says_why)
 {
 	install();
@@ -116,6 +116,9 @@ Test(package, a_reload_with_a_wrong_setting_fails_and_says_why)
 	inside(1, "systemctl reload nixfleet-agent");
 	inside(0, "nixfleet-agent --check 2>&1 | grep -o 'NIXFLEET_BRANCH is .*' >/run/words && "
 		  "systemctl status nixfleet-agent | grep -qFf /run/words");
+	inside(0, "nfctl status | grep -qFf /run/words");
+	inside(1, "nfctl status");
+	inside(0, "sed -i s/^NIXFLEET_BRANCH=.*// " CONFIG " && systemctl reload nixfleet-agent");
 	inside(0, "nfctl status");
 }
 
