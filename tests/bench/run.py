@@ -141,7 +141,8 @@ def latency_over(build, scheme, root, budgets):
     begin, end = [], []
     for number in range(20):
         host.command("switch")
-        until(lambda: len(host.requests("status")) > number)
+        until(lambda: min(len(host.requests("status")), *(
+            len(host.marks.times.get(mark, [])) for mark in ("began", "ended"))) > number)
         handed = ([entry for entry in host.requests("command") if entry["method"] == "OUT"] if is_socket else
                   [entry for entry in host.requests("register") if entry["command"]])[-1]
         begin.append(host.marks.times["began"][number] - stub - handed["ms"])
