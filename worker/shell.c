@@ -12,6 +12,9 @@
 /* What one turn may say at most, with room to spare: then a turn begins only where that fits. */
 #define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
 
+#define TIMER_LONG_MS  100
+#define TIMER_SLACK_MS 5
+
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct shell *shell = data;
@@ -97,6 +100,10 @@ static void set_timer(struct shell *shell, struct mono due)
 		return;
 	}
 	uint64_t wait_ms = mono_ms_until(mono_now(), due);
+	/* libevent's clock is up to a tick of the kernel behind: without the slack a long wait ends
+	 * early and is followed by several of a millisecond. */
+	if (wait_ms > TIMER_LONG_MS)
+		wait_ms += TIMER_SLACK_MS;
 	struct timeval wait = {(time_t)(wait_ms / 1000), (suseconds_t)(wait_ms % 1000 * 1000)};
 	evtimer_add(shell->timer, &wait);
 }
