@@ -226,8 +226,29 @@ def flake(made):
     return bad + ([] if made["flakeTest"] == "nixfleet-agent" else ["the machine's test is missing"])
 
 
+def as_a_flake(_):
+    """Evaluated as people's machines do it: pure, from a commit, in a folder below the root."""
+    if not shutil.which("nix") or not shutil.which("git") or not (ROOT / ".git").exists():
+        return tap.skip("no nix, or no git repository")
+    with tempfile.TemporaryDirectory() as folder:
+        places = {f"NIX_{name}_DIR": f"{folder}/{name}" for name in ("STORE", "STATE", "LOCALSTATE", "LOG", "CONF")}
+        done = subprocess.run(
+            ["nix", "--extra-experimental-features", "nix-command flakes", "eval", "--json", "--no-write-lock-file",
+             "--override-input", "nixpkgs", f"path:{ROOT}/tests/packages/nix", f"git+file:{ROOT}?dir=etc/nix#packages",
+             "--apply", "builtins.mapAttrs (_: made: { inherit (made.default) version mesonFlags src; })"],
+            capture_output=True, text=True, check=False, env={**os.environ, **places, "HOME": folder})
+    if done.returncode:
+        return done.stderr.splitlines()
+    version = re.search(r"^  version: '([^']+)'", (ROOT / "meson.build").read_text(), re.MULTILINE)[1]
+    bad = []
+    for system, made in json.loads(done.stdout).items():
+        bad += differs(system, made, {"version": version})
+        bad += [] if made["src"].endswith("-source") else [f"{system}: the sources are {made['src']}"]
+    return bad
+
+
 CHECKS = [options, values_of_another_type, nixos, sudo_rules, one_repository, home_manager, macs,
-          variables_are_settings, flake]
+          variables_are_settings, flake, as_a_flake]
 
 
 def main():
