@@ -440,7 +440,7 @@ int config_load(struct config *config, const char *path, char error[CONFIG_ERROR
 		failed = read_settings(config, &sources, error);
 	if (failed == 0)
 		failed = derive(config, &sources, error);
-	config_file_finish(&sources.file);
+	config->lines = sources.file;
 	if (failed < 0)
 		config_finish(config);
 	return failed;
@@ -453,10 +453,11 @@ void config_finish(struct config *config)
 	free(config->user);
 	free(config->home);
 	free(config->file);
+	config_file_finish(&config->lines);
 	*config = (struct config){0};
 }
 
-uint64_t config_timeout_ms(const char *operation, uint64_t fallback_ms)
+uint64_t config_timeout_ms(const struct config *config, const char *operation, uint64_t fallback_ms)
 {
 	char variable[32 + COMMAND_BYTES_MAX] = "NIXFLEET_TIMEOUT_";
 	size_t at = strlen(variable);
@@ -464,6 +465,8 @@ uint64_t config_timeout_ms(const char *operation, uint64_t fallback_ms)
 		variable[at++] = *operation == '-' ? '_' : (char)toupper((unsigned char)*operation);
 	variable[at] = '\0';
 	const char *value = getenv(variable);
+	if (!value || !*value)
+		value = config_file_get(&config->lines, variable);
 	if (!value || !*value)
 		return fallback_ms;
 	if (!number_in(value, 0.1, 86400)) {

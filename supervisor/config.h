@@ -9,6 +9,7 @@
 #include "proto/base/limits.h"
 #include "proto/base/log.h"
 #include "proto/terms.h"
+#include "supervisor/config_file.h"
 
 #define CONFIG_DEFAULT_FILE    "/etc/nixfleet-agent/agent.conf"
 #define CONFIG_FILE_BYTES_MAX  65536
@@ -27,7 +28,8 @@ struct config {
 	bool is_isolated; /* the agent owns the repository's clone */
 	char *user;
 	char *home;
-	char *file; /* the file that was read, or empty */
+	char *file;               /* the file that was read, or empty */
+	struct config_file lines; /* what stands in it, for what is asked for later */
 };
 
 /* What a lookup of the environment gives; getenv, but for tests. */
@@ -39,9 +41,11 @@ int config_load(struct config *config, const char *path, char error[CONFIG_ERROR
 	config_lookup *lookup, void *data);
 void config_finish(struct config *config);
 
-/* NIXFLEET_TIMEOUT_<OP> (name in capitals, - as _) in milliseconds, or fallback_ms. Seconds from 1
- * to 86400 are legal, anything else is warned about and ignored. */
-uint64_t config_timeout_ms(const char *operation, uint64_t fallback_ms);
+/* NIXFLEET_TIMEOUT_<OP> (name in capitals, - as _) in milliseconds, of the environment or else the
+ * file, or fallback_ms. Seconds from 0.1 to 86400 are legal, anything else is warned about and
+ * ignored. */
+uint64_t config_timeout_ms(
+	const struct config *config, const char *operation, uint64_t fallback_ms);
 
 /* getenv with the signature of config_lookup. */
 const char *config_environment(const char *variable, void *data);

@@ -30,7 +30,8 @@ static enum protocol ops_protocol(const struct shell *shell)
 static uint64_t deadline_of(const struct shell *shell, const char *command)
 {
 	const struct op *op = ops_find(text_of(command), ops_protocol(shell));
-	return config_timeout_ms(command, op ? op->deadline_ms : OP_HOST_DEADLINE_MS);
+	return config_timeout_ms(
+		&shell->config, command, op ? op->deadline_ms : OP_HOST_DEADLINE_MS);
 }
 
 static struct plan plan_of(const struct shell *shell, const char *run, const char *command,
@@ -53,7 +54,7 @@ static struct plan plan_of(const struct shell *shell, const char *run, const cha
 			.ssh_key = text_of(config->ssh_key),
 			.manager = text_of(config->manager),
 			.deadline_ms = deadline_ms,
-			.grace_ms = config_timeout_ms("GRACE", COMMAND_GRACE_MS),
+			.grace_ms = config_timeout_ms(config, "GRACE", COMMAND_GRACE_MS),
 		}};
 }
 

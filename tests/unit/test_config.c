@@ -135,6 +135,32 @@ Test(config, a_token_file_holds_it_bare_or_as_a_variable)
 	}
 }
 
+static void load_file(struct config *config, const char *text)
+{
+	char error[CONFIG_ERROR_BYTES] = "";
+	char path[] = "/tmp/nixfleet-conf-XXXXXX";
+	const char *pairs[] = {"NIXFLEET_HOSTNAME", "h1", NULL};
+	int fd = mkstemp(path);
+	cr_assert(eq(i64, write(fd, text, strlen(text)), (ssize_t)strlen(text)));
+	close(fd);
+	int done = config_load(config, path, error, lookup, (void *)pairs);
+	unlink(path);
+	cr_assert(eq(int, done, 0), "%s", error);
+}
+
+Test(config, a_deadline_is_the_environments_then_the_files_then_the_tables)
+{
+	struct config config;
+	load_file(&config, "NIXFLEET_TIMEOUT_PULL_SWITCH=90\nNIXFLEET_TIMEOUT_TEST=60\n"
+			   "NIXFLEET_TIMEOUT_PULL=soon\n");
+	setenv("NIXFLEET_TIMEOUT_TEST", "30", 1);
+	cr_assert(eq(u64, config_timeout_ms(&config, "pull-switch", 7), 90000));
+	cr_assert(eq(u64, config_timeout_ms(&config, "test", 7), 30000));
+	cr_assert(eq(u64, config_timeout_ms(&config, "pull", 7), 7));
+	cr_assert(eq(u64, config_timeout_ms(&config, "switch", 7), 7));
+	config_finish(&config);
+}
+
 Test(config, a_file_ranks_below_the_environment)
 {
 	struct config config;
