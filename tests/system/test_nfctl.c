@@ -2,6 +2,7 @@
 /* nfctl, asked what people and their scripts ask it. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <regex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -481,4 +482,78 @@ Test(nfctl, doctor_asks_sudo_for_exactly_what_would_run)
 			     "without a password: give user ") != NULL,
 		"%s", said);
 	free(said);
+}
+
+/* The rules of the text format that count: a family is declared before its samples and never again,
+ * samples have names, labels and a number, and the end is said. */
+static void check_metrics(char *text)
+{
+	regex_t sample, type;
+	char name[128] = "", names[8192] = "";
+	uint32_t samples = 0;
+	bool is_over = false;
+	cr_assert(eq(int,
+		regcomp(&sample,
+			"^[a-z_]+(\\{[a-z_]+=\"([^\"\\]|\\\\.)*\"(,[a-z_]+=\"([^\"\\]|\\\\.)*\")*"
+			"\\})? "
+			"-?[0-9]+(\\.[0-9]+)?(e[+-]?[0-9]+)?$",
+			REG_EXTENDED | REG_NOSUB),
+		0));
+	cr_assert(eq(int,
+		regcomp(&type, "^# TYPE [a-z_]+ (gauge|counter)$", REG_EXTENDED | REG_NOSUB), 0));
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		cr_assert(not(is_over), "after the end: %s", line);
+		if (strncmp(line, "# TYPE ", 7) == 0) {
+			char seen[160];
+			cr_assert(eq(int, regexec(&type, line, 0, NULL, 0), 0), "%s", line);
+			snprintf(name, sizeof(name), "%.*s", (int)strcspn(line + 7, " "), line + 7);
+			snprintf(seen, sizeof(seen), " %s ", name);
+			cr_assert(strstr(names, seen) == NULL, "twice: %s", name);
+			strncat(names, seen, sizeof(names) - strlen(names) - 1);
+		} else if (strncmp(line, "# HELP ", 7) == 0) {
+			cr_assert(eq(int, strncmp(line + 7, name, strlen(name)), 0), "%s", line);
+		} else if (strcmp(line, "# EOF") == 0) {
+			is_over = true;
+		} else {
+			cr_assert(eq(int, regexec(&sample, line, 0, NULL, 0), 0), "%s", line);
+			cr_assert(name[0] && strncmp(line, name, strlen(name)) == 0, "%s", line);
+			samples++;
+		}
+	}
+	regfree(&sample);
+	regfree(&type);
+	cr_assert(is_over, "no end");
+	cr_assert(gt(u32, samples, 0));
+}
+
+static void expect_metric(const char *text, const char *line)
+{
+	char whole[WORLD_TEXT_BYTES];
+	snprintf(whole, sizeof(whole), "\n%s\n", line);
+	cr_assert(strstr(text, whole) != NULL, "no %s in\n%s", line, text);
+}
+
+Test(nfctl, metrics_are_openmetrics_and_written_whole)
+{
+	char words[WORLD_TEXT_BYTES], *said;
+	begin(NULL);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 3\n");
+	expect("run switch --wait", 3, "exited 3");
+	expect("run switch --wait", 3, "exited 3");
+	expect("pause --for 1h", 0, "paused");
+	snprintf(words, sizeof(words), "metrics --output %s/agent.prom", world.folder);
+	cr_assert(eq(int, world_nfctl(&world, words, NULL), 0));
+	said = content("agent.prom");
+	expect_metric(said, "nixfleet_agent_up 1");
+	expect_metric(said, "nixfleet_agent_runs{command=\"switch\",outcome=\"exited\"} 2");
+	expect_metric(said, "nixfleet_agent_last_run_success{command=\"switch\"} 0");
+	expect_metric(said, "nixfleet_agent_paused 1");
+	expect_metric(said, "nixfleet_agent_link{state=\"none\"} 1");
+	check_metrics(said);
+	world_agent_stop(&world);
+	cr_assert(eq(int, world_nfctl(&world, "metrics", &said), 0));
+	expect_metric(said, "nixfleet_agent_up 0");
+	check_metrics(said);
+	free(said);
+	expect("metrics --output /nowhere/agent.prom", 2, "/nowhere/agent.prom: No such file");
 }
