@@ -457,6 +457,18 @@ void config_finish(struct config *config)
 	*config = (struct config){0};
 }
 
+void config_list(const struct config *config, struct bytes *to)
+{
+	bytes_printf(to, "# file: %s\n", *config->file ? config->file : "none");
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const char *value;
+		memcpy(&value, (const char *)config + settings[i].offset, sizeof(value));
+		if (*value)
+			bytes_printf(to, "%s=%s\n", settings[i].variable,
+				is_secret(&settings[i]) ? "(set)" : value);
+	}
+}
+
 uint64_t config_timeout_ms(const struct config *config, const char *operation, uint64_t fallback_ms)
 {
 	char variable[32 + COMMAND_BYTES_MAX] = "NIXFLEET_TIMEOUT_";

@@ -40,6 +40,8 @@ typedef const char *config_lookup(const char *variable, void *data);
 int config_load(struct config *config, const char *path, char error[CONFIG_ERROR_BYTES],
 	config_lookup *lookup, void *data);
 void config_finish(struct config *config);
+/* Every setting that is not empty as VARIABLE=value, without the token itself. */
+void config_list(const struct config *config, struct bytes *to);
 
 /* NIXFLEET_TIMEOUT_<OP> (name in capitals, - as _) in milliseconds, of the environment or else the
  * file, or fallback_ms. Seconds from 0.1 to 86400 are legal, anything else is warned about and

@@ -155,7 +155,7 @@ static void answer_by_child(struct control_client *client,
 		struct store_job job = {.config = &shell->config,
 			.runs = shell->runs_folder,
 			.state = -1,
-			.flight = -1,
+			.flight = shell->flight,
 			.out = client->channel.fd};
 		signal(SIGPIPE, SIG_IGN);
 		signal(SIGTERM, SIG_DFL);
@@ -198,6 +198,16 @@ static void child_doctor(struct store_job *job, const struct control *asked)
 static void answer_doctor(struct control_client *client, const struct control *asked)
 {
 	answer_by_child(client, child_doctor, asked);
+}
+
+static void child_flight(struct store_job *job, const struct control *asked)
+{
+	store_child_flight(job, asked->ask_flight.most);
+}
+
+static void answer_flight(struct control_client *client, const struct control *asked)
+{
+	answer_by_child(client, child_flight, asked);
 }
 
 static void answer_runs(struct control_client *client, const struct control *asked)
@@ -310,6 +320,7 @@ static const struct {
 	{CONTROL_ASK_STATUS, true, answer_status},
 	{CONTROL_ASK_WHY, true, answer_why},
 	{CONTROL_ASK_DOCTOR, false, answer_doctor},
+	{CONTROL_ASK_FLIGHT, false, answer_flight},
 	{CONTROL_ASK_RUNS, false, answer_runs},
 	{CONTROL_ASK_FILES, false, answer_files},
 	{CONTROL_ASK_RUN, false, answer_run},

@@ -105,6 +105,21 @@ static int send_files(int out, const struct bytes *frame, const int *fds, uint32
 	return sent == (ssize_t)frame->size ? 0 : -1;
 }
 
+void store_child_flight(struct store_job *job, uint64_t most)
+{
+	char piece[OUTPUT_CHUNK_BYTES_MAX];
+	uint64_t at = 0;
+	ssize_t got = 1;
+	while (job->flight >= 0 && at < most && got > 0) {
+		got = fd_read_at(job->flight, piece, sizeof(piece), (off_t)at);
+		if (got > 0)
+			say(job->out, &(struct control){.type = CONTROL_PIECE,
+					      .piece = {.bytes = {piece, (uint32_t)got}}});
+		at += got > 0 ? (uint64_t)got : 0;
+	}
+	say(job->out, &(struct control){.type = CONTROL_DONE, .done = {.note = TEXT_NONE}});
+}
+
 static bool newest_name(struct store_job *job, char name[RUN_NAME_BYTES_MAX + 1])
 {
 	struct record_list list;

@@ -44,4 +44,5 @@ void store_child_run(struct store_job *job);
 void store_child_list(struct store_job *job, uint32_t most);
 /* One frame to the client; data is the job. */
 void store_child_say(void *data, const struct control *control);
+void store_child_flight(struct store_job *job, uint64_t most);
 void store_child_files(struct store_job *job, struct text name);

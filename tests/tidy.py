@@ -21,7 +21,7 @@ INCLUDES = [
     ("worker", ["worker", "proto"]),
     # What reads the host's configuration, where no agent answers; never the agent's own state.
     ("supervisor/nfctl", ["supervisor/nfctl", "proto", "supervisor/config.h", "supervisor/doctor.h",
-                          "supervisor/lock.h"]),
+                          "supervisor/lock.h", "supervisor/platform.h"]),
     ("supervisor", ["supervisor", "proto"]),
 ]
 # The core is pure: nothing of the system but these.

@@ -44,7 +44,8 @@ static const struct {
 
 int client_open(struct client *client, const char *path, char *tried)
 {
-	*client = (struct client){.channel = {.fd = -1}, .files = {-1, -1}};
+	*client = (struct client){
+		.channel = {.fd = -1}, .files = {-1, -1}, .wait_ms = CLIENT_WAIT_MS};
 	int fd = -1;
 	if (path) {
 		snprintf(tried, PATH_BYTES_MAX + 1, "%s", path);
@@ -74,12 +75,12 @@ void client_close(struct client *client)
 	fd_drop(&client->files[1]);
 }
 
-static int wait_for(int fd, short events)
+static int wait_for(const struct client *client, short events)
 {
-	struct pollfd wait = {.fd = fd, .events = events};
+	struct pollfd wait = {.fd = client->channel.fd, .events = events};
 	int ready;
 	do
-		ready = poll(&wait, 1, CLIENT_WAIT_MS);
+		ready = poll(&wait, 1, client->wait_ms);
 	while (ready < 0 && errno == EINTR);
 	if (ready == 0)
 		errno = ETIMEDOUT;
@@ -91,7 +92,7 @@ int client_ask(struct client *client, const struct control *control)
 	if (control_encode(control, channel_out(&client->channel)) < 0)
 		return -1;
 	do {
-		if (wait_for(client->channel.fd, POLLOUT) < 0)
+		if (wait_for(client, POLLOUT) < 0)
 			return -1;
 		if (!channel_flush(&client->channel)) {
 			errno = ECONNRESET;
@@ -132,7 +133,7 @@ int client_next(struct client *client, struct control *control)
 			errno = client->channel.state == CHANNEL_VIOLATED ? EPROTO : ECONNRESET;
 			return -1;
 		}
-		if (wait_for(client->channel.fd, POLLIN) < 0)
+		if (wait_for(client, POLLIN) < 0)
 			return -1;
 		take_files(client);
 		channel_receive(&client->channel);

@@ -9,6 +9,7 @@
 
 struct client {
 	struct channel channel;
+	int wait_ms;  /* for each frame; CLIENT_WAIT_MS at first */
 	int files[2]; /* descriptors that came with CONTROL_FILES; -1: none; owned */
 };
 

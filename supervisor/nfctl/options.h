@@ -67,6 +67,7 @@ int reload_command(const struct options *options);
 int kick_command(const struct options *options);
 int doctor_command(const struct options *options);
 int metrics_command(const struct options *options);
+int diagnostics_command(const struct options *options);
 int why_command(const struct options *options);
 int pause_command(const struct options *options);
 int resume_command(const struct options *options);

@@ -557,3 +557,65 @@ Test(nfctl, metrics_are_openmetrics_and_written_whole)
 	free(said);
 	expect("metrics --output /nowhere/agent.prom", 2, "/nowhere/agent.prom: No such file");
 }
+
+static bool has_token(struct world *of, void *unused)
+{
+	(void)of;
+	(void)unused;
+	return strlen(content("state/token")) > 6;
+}
+
+/* What would give the host away is looked for in the bytes of the archive itself. */
+static void expect_no_secret(const char *archive, const char *secret)
+{
+	char words[WORLD_TEXT_BYTES];
+	snprintf(words, sizeof(words), "! grep -aqF '%s' $FOLDER/%s", secret, archive);
+	cr_assert(gt(sz, strlen(secret), 5));
+	cr_assert(eq(int, script(words, NULL), 0), "%s is in %s", secret, archive);
+}
+
+Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
+{
+	char words[WORLD_TEXT_BYTES], own[WORLD_TEXT_BYTES], *said;
+	world_open(&world, "--provision");
+	world_stub(&world, "nixos-rebuild",
+		"#!/bin/sh\necho 'Authorization: Bearer shared-token' and "
+		"https://me:hunter2222@git.example\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
+	cr_assert(world_until(&world, 10000, has_token, NULL));
+	snprintf(own, sizeof(own), "%.*s", (int)strcspn(content("state/token"), "\n"),
+		content("state/token"));
+	expect("run switch --wait", 0, "Bearer shared-token");
+	snprintf(words, sizeof(words), "diagnostics %s/one.tar --with-output", world.folder);
+	uint64_t start = world_ms();
+	expect(words, 0, "one.tar");
+	cr_assert(lt(u64, world_ms() - start, 30000));
+	expect(words, 2, "File exists");
+	expect_no_secret("one.tar", "shared-token");
+	expect_no_secret("one.tar", "hunter2222");
+	expect_no_secret("one.tar", own);
+	cr_assert(eq(int,
+			  script("cd $FOLDER && mkdir x && tar -xf one.tar -C x && cd x/* && ls && "
+				 "python3 -m json.tool status.json > /dev/null && grep -q switch "
+				 "runs.json && "
+				 "grep -q '^ok ' doctor.txt && test -s flight && grep -aq "
+				 "'\\*\\*\\*' *.out && "
+				 "ls *-switch-*.run && grep -q 'TYPE nixfleet_agent_up' "
+				 "metrics.txt && "
+				 "test $(stat -c %a ../../one.tar) = 600",
+				  &said),
+			  0),
+		"%s", said);
+	free(said);
+	world_agent_stop(&world);
+	snprintf(words, sizeof(words),
+		"NIXFLEET_STATE_DIR=$FOLDER/state NIXFLEET_TOKEN=shared-token $NFCTL diagnostics "
+		"$FOLDER/two.tar --socket $FOLDER/none && tar -tf $FOLDER/two.tar");
+	cr_assert(eq(int, script(words, &said), 0), "%s", said);
+	cr_assert(strstr(said, "-switch-") != NULL && strstr(said, "/flight.saved") != NULL, "%s",
+		said);
+	free(said);
+	expect_no_secret("two.tar", "shared-token");
+	expect_no_secret("two.tar", own);
+}

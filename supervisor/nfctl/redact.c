@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/nfctl/redact.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "proto/base/fd.h"
+
+void redact_learn(struct redact *redact, const char *secret)
+{
+	static const char key[] = "NIXFLEET_TOKEN=";
+	if (!secret || redact->count == REDACT_SECRETS_MAX)
+		return;
+	secret += strspn(secret, " \t\r\n");
+	if (strncmp(secret, key, sizeof(key) - 1) == 0)
+		secret += sizeof(key) - 1;
+	secret += strspn(secret, "'\"");
+	size_t size = strcspn(secret, " \t\r\n'\"");
+	if (size < REDACT_LEAST_BYTES || size > TOKEN_BYTES_MAX)
+		return;
+	memcpy(redact->secrets[redact->count], secret, size);
+	redact->secrets[redact->count++][size] = '\0';
+}
+
+void redact_learn_file(struct redact *redact, const char *path)
+{
+	char text[TOKEN_BYTES_MAX + 64];
+	ssize_t size = *path ? fd_read_file(AT_FDCWD, path, text, sizeof(text) - 1) : -1;
+	text[size > 0 ? size : 0] = '\0';
+	redact_learn(redact, text);
+}
+
+static void cover_all(char *data, size_t size, const char *secret)
+{
+	size_t length = strlen(secret);
+	char *end = data + size;
+	char *at;
+	while ((at = memmem(data, (size_t)(end - data), secret, length)) != NULL) {
+		memset(at, '*', length);
+		data = at + length;
+	}
+}
+
+/* The word after each mark. */
+static void cover_after(char *data, size_t size, const char *mark)
+{
+	size_t length = strlen(mark);
+	char *end = data + size;
+	char *at;
+	while ((at = memmem(data, (size_t)(end - data), mark, length)) != NULL) {
+		for (at += length; at<end && * at> ' ' && !strchr("\"',", *at); at++)
+			*at = '*';
+		data = at;
+	}
+}
+
+static void cover_accounts(char *data, size_t size)
+{
+	char *end = data + size;
+	char *at;
+	while ((at = memmem(data, (size_t)(end - data), "://", 3)) != NULL) {
+		char *start = at + 3, *stop = start;
+		while (stop<end && * stop> ' ' && !strchr("/@\"'", *stop))
+			stop++;
+		if (stop < end && *stop == '@')
+			memset(start, '*', (size_t)(stop - start));
+		data = start;
+	}
+}
+
+void redact(const struct redact *redact, char *data, size_t size)
+{
+	for (uint32_t i = 0; i < redact->count; i++)
+		cover_all(data, size, redact->secrets[i]);
+	cover_after(data, size, "NIXFLEET_TOKEN=");
+	cover_after(data, size, "Bearer ");
+	cover_accounts(data, size);
+}
