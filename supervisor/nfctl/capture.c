@@ -28,7 +28,7 @@ _Noreturn static void become(const char *const argv[], int out)
 static bool read_all(int fd, struct mono until, struct bytes *bytes)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
-	ssize_t got;
+	ssize_t got = 1;
 	do {
 		int ready = poll(&wait, 1, (int)mono_ms_until(mono_now(), until));
 		if (ready < 0 && errno == EINTR)

@@ -16,9 +16,9 @@
 #include "supervisor/nfctl/paint.h"
 #include "supervisor/nfctl/sleepers.h"
 
-#define WAITS_MAX 64
+#define CAUSES_MAX 64
 
-struct wait {
+struct cause {
 	char what[SHORT_TEXT_BYTES_MAX + 1];
 	char words[REASON_BYTES_MAX + 1];
 	char run[RUN_NAME_BYTES_MAX + 1];
@@ -34,28 +34,28 @@ struct step {
 	char unit[SHORT_TEXT_BYTES_MAX + 1]; /* outside the run's tree; empty: none */
 };
 
-static void take(struct wait *wait, const struct control_wait_for *said)
+static void take(struct cause *cause, const struct control_wait_for *said)
 {
-	text_copy(said->what, wait->what, sizeof(wait->what));
-	text_copy(said->words, wait->words, sizeof(wait->words));
-	text_copy(said->run, wait->run, sizeof(wait->run));
-	wait->since_ms = said->since_ms;
-	wait->left_ms = said->left_ms;
-	wait->pid = (pid_t)said->pid;
+	text_copy(said->what, cause->what, sizeof(cause->what));
+	text_copy(said->words, cause->words, sizeof(cause->words));
+	text_copy(said->run, cause->run, sizeof(cause->run));
+	cause->since_ms = said->since_ms;
+	cause->left_ms = said->left_ms;
+	cause->pid = (pid_t)said->pid;
 }
 
-static int ask_all(const struct options *options, struct wait *waits, uint32_t *count)
+static int ask_all(const struct options *options, struct cause *causes, uint32_t *count)
 {
 	struct client client;
 	struct control control;
 	int code = ask_open(&client, options,
-		&(struct control){.type = CONTROL_ASK_WHY, .ask_why = {.most = WAITS_MAX}});
+		&(struct control){.type = CONTROL_ASK_WHY, .ask_why = {.most = CAUSES_MAX}});
 	*count = 0;
 	if (code != NFCTL_GOOD)
 		return code;
 	while (ask_next(&client, &control, &code)) {
-		if (control.type == CONTROL_WAIT_FOR && *count < WAITS_MAX)
-			take(&waits[(*count)++], &control.wait_for);
+		if (control.type == CONTROL_WAIT_FOR && *count < CAUSES_MAX)
+			take(&causes[(*count)++], &control.wait_for);
 	}
 	client_close(&client);
 	return code;
@@ -125,53 +125,53 @@ static void show_step(const struct step *step)
 			silent);
 }
 
-static void show(const struct options *options, const struct wait *wait)
+static void show(const struct options *options, const struct cause *cause)
 {
 	char since[PAINT_TIME_BYTES], left[PAINT_TIME_BYTES];
 	struct sleeper sleepers[SLEEPERS_MAX];
 	struct step step;
-	paint_label(wait->what);
-	paint_foreign(text_of(wait->words));
-	paint_duration(wait->since_ms, since);
-	paint_duration(wait->left_ms, left);
-	if (wait->since_ms != UINT64_MAX)
+	paint_label(cause->what);
+	paint_foreign(text_of(cause->words));
+	paint_duration(cause->since_ms, since);
+	paint_duration(cause->left_ms, left);
+	if (cause->since_ms != UINT64_MAX)
 		printf(" (for %s)", since);
-	if (wait->left_ms != UINT64_MAX)
+	if (cause->left_ms != UINT64_MAX)
 		printf(" (%s left)", left);
 	puts("");
-	if (!wait->run[0])
+	if (!cause->run[0])
 		return;
-	find_step(options, wait->run, &step);
+	find_step(options, cause->run, &step);
 	show_step(&step);
-	uint32_t count = sleepers_find(wait->pid, sleepers);
+	uint32_t count = sleepers_find(cause->pid, sleepers);
 	for (uint32_t i = 0; i < count; i++)
 		printf("  process %d %s, state %c%s%s\n", (int)sleepers[i].pid, sleepers[i].name,
 			sleepers[i].state, *sleepers[i].function ? ", sleeps in " : "",
 			sleepers[i].function);
 }
 
-static json_t *json_of_wait(const struct options *options, const struct wait *wait)
+static json_t *json_of_cause(const struct options *options, const struct cause *cause)
 {
 	struct sleeper sleepers[SLEEPERS_MAX];
 	struct step step;
 	json_t *processes = json_array();
-	json_t *object = json_pack("{s:s,s:s}", "what", wait->what, "words", wait->words);
-	if (wait->since_ms != UINT64_MAX)
-		json_object_set_new(object, "since_ms", json_integer((json_int_t)wait->since_ms));
-	if (wait->left_ms != UINT64_MAX)
-		json_object_set_new(object, "left_ms", json_integer((json_int_t)wait->left_ms));
-	if (!wait->run[0]) {
+	json_t *object = json_pack("{s:s,s:s}", "what", cause->what, "words", cause->words);
+	if (cause->since_ms != UINT64_MAX)
+		json_object_set_new(object, "since_ms", json_integer((json_int_t)cause->since_ms));
+	if (cause->left_ms != UINT64_MAX)
+		json_object_set_new(object, "left_ms", json_integer((json_int_t)cause->left_ms));
+	if (!cause->run[0]) {
 		json_decref(processes);
 		return object;
 	}
-	find_step(options, wait->run, &step);
-	uint32_t count = sleepers_find(wait->pid, sleepers);
+	find_step(options, cause->run, &step);
+	uint32_t count = sleepers_find(cause->pid, sleepers);
 	for (uint32_t i = 0; i < count; i++)
 		json_array_append_new(
 			processes, json_pack("{s:i,s:s,s:s#,s:s}", "pid", (int)sleepers[i].pid,
 					   "name", sleepers[i].name, "state", &sleepers[i].state, 1,
 					   "function", sleepers[i].function));
-	json_object_set_new(object, "run", json_string(wait->run));
+	json_object_set_new(object, "run", json_string(cause->run));
 	if (step.is_known) {
 		json_object_set_new(object, "stage", json_string(step.stage));
 		json_object_set_new(object, "silent_ms", json_integer((json_int_t)step.silent_ms));
@@ -183,9 +183,9 @@ static json_t *json_of_wait(const struct options *options, const struct wait *wa
 
 int why_command(const struct options *options)
 {
-	struct wait waits[WAITS_MAX];
+	struct cause causes[CAUSES_MAX];
 	uint32_t count;
-	int code = ask_all(options, waits, &count);
+	int code = ask_all(options, causes, &count);
 	if (code == NFCTL_NOT_RUNNING)
 		absent_explain(options);
 	if (code != NFCTL_GOOD)
@@ -193,9 +193,9 @@ int why_command(const struct options *options)
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < count; i++) {
 		if (options->json)
-			json_array_append_new(list, json_of_wait(options, &waits[i]));
+			json_array_append_new(list, json_of_cause(options, &causes[i]));
 		else
-			show(options, &waits[i]);
+			show(options, &causes[i]);
 	}
 	if (count == 0 && !options->json)
 		puts("nothing is waited for");
