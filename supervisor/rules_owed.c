@@ -81,14 +81,15 @@ static uint32_t next_owed(const struct rules *rules)
 	return next;
 }
 
-/* How many outcomes are the worker's to deliver, and how many may be. */
+/* How many outcomes are with the worker, and how many may be. It keeps one until it hears that it
+ * is marked: a pong may prove a whole window at once. */
 static uint32_t count_told(const struct rules *rules, uint32_t *window)
 {
 	uint32_t told = 0;
 	*window = RUNS_OWED_TOLD_MAX;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];
-		told += run->telling == TELLING_TOLD;
+		told += run->telling == TELLING_TOLD || run->telling == TELLING_MARKING;
 		if (run->state == RUN_ENDED && runs_is_owed(run) && run->worker_deaths > 0)
 			*window = 1;
 	}

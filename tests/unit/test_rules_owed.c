@@ -162,3 +162,21 @@ Test(rules_owed, what_a_worker_that_is_being_killed_said_last_still_counts)
 	deliver("run-01");
 	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
 }
+
+Test(rules_owed, what_is_being_marked_still_fills_the_window)
+{
+	uint32_t first = RULES_NO_RUN;
+	find_owed(20);
+	world_ready(&world);
+	for (int i = 1; i <= RUNS_OWED_TOLD_MAX; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "run-%02d", i);
+		world_says(&world, (struct message){.type = MESSAGE_DELIVERED,
+					   .delivered = {.run = text_of(name)}});
+		cr_assert(told(0) == NULL);
+		first = i == 1 ? world_stored(&world, ACT_MARK)->run : first;
+	}
+	world_done(&world, ACT_MARK, first, 0);
+	expect_told(0, "run-09", false);
+	cr_assert(told(1) == NULL);
+}
