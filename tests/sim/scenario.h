@@ -8,4 +8,4 @@
 /* The exit code; 64 for a name that there is not. "all" runs each and prints TAP. */
 int scenario_run(const char *name, bool is_tracing);
 /* The most arrivals in a second of the first minute after the dashboard's return. */
-uint32_t fleet_comes_back(uint32_t hosts, uint64_t spread_ms);
+uint32_t fleet_comes_back(uint32_t hosts, uint64_t spread_ms, bool is_websocket);
