@@ -432,6 +432,9 @@ struct mono rules_due(const struct rules *rules);
 uint32_t rules_busy_run(const struct rules *rules);
 /* PAUSE_FOR_EVER where no end is set or it is not paused. */
 uint64_t rules_pause_left_ms(const struct rules *rules);
+/* A run that ended and whose runner is still there, because something of its tree is; or
+ * RULES_NO_RUN. Until it is gone nothing else starts. */
+uint32_t rules_leftover_run(const struct rules *rules);
 uint32_t rules_count_queued(const struct rules *rules);
 uint32_t rules_count_owed(const struct rules *rules);
 /* Outcomes over which workers died: told last and without their output. */

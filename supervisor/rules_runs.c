@@ -40,6 +40,16 @@ uint32_t rules_busy_run(const struct rules *rules)
 	return RULES_NO_RUN;
 }
 
+uint32_t rules_leftover_run(const struct rules *rules)
+{
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->processes > 0 && (run->state == RUN_ENDED || run->state == RUN_KEEPING))
+			return i;
+	}
+	return RULES_NO_RUN;
+}
+
 static uint32_t count_state(const struct rules *rules, enum run_state state)
 {
 	uint32_t count = 0;
@@ -69,6 +79,27 @@ uint32_t runs_find(const struct rules *rules, struct text name)
 			return i;
 	}
 	return RULES_NO_RUN;
+}
+
+/* Accepted or about to be, and not started. */
+static bool is_waiting(const struct rules_run *run)
+{
+	return run->state == RUN_QUEUED ||
+	       (run->state == RUN_ACCEPTING && run->outcome == OUTCOME_NONE);
+}
+
+/* The run that is meant without a name: what goes on, else what is about to. except: not this. */
+static uint32_t find_meant(const struct rules *rules, const struct rules_run *except)
+{
+	uint32_t oldest = rules_busy_run(rules);
+	bool is_busy = oldest != RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && !is_busy; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (is_waiting(run) && run != except && !(except && run->is_held) &&
+			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
+			oldest = i;
+	}
+	return oldest;
 }
 
 /* A free place, or that of the oldest run of which nothing is left to do. */
@@ -172,6 +203,14 @@ void runs_sent(
 
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 {
+	/* What was accepted before it began, and waits: a stop means it. */
+	uint32_t waiting = find_meant(rules, NULL);
+	if (waiting != RULES_NO_RUN && rules->runs[waiting].state == RUN_QUEUED)
+		rules_tell(rules, actions,
+			&(struct message){.type = MESSAGE_ACCEPTED,
+				.accepted = {.run = text_of(rules->runs[waiting].name),
+					.command = text_of(rules->runs[waiting].command),
+					.queued = true}});
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		if (rules->runs[i].state == RUN_GOING)
 			tell_started(rules, &rules->runs[i], actions);
@@ -217,7 +256,7 @@ static void start_next(struct rules *rules, struct rules_actions *actions)
 	uint32_t oldest = RULES_NO_RUN;
 	if (rules->is_stopping || rules->pause.is_on || !rules->is_scanned ||
 		leave_is_under_way(rules) || rules->is_cloning ||
-		rules_busy_run(rules) != RULES_NO_RUN)
+		rules_busy_run(rules) != RULES_NO_RUN || rules_leftover_run(rules) != RULES_NO_RUN)
 		return;
 	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
 		const struct rules_run *run = &rules->runs[i];
@@ -337,7 +376,14 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 		run->state = RUN_SETTLING; /* its tree did not end yet */
 		run->retry = rules->now;
 		break;
-	case RECORD_FINISHED: run->state = RUN_ENDED; break;
+	case RECORD_FINISHED:
+		run->state = RUN_ENDED;
+		/* Its runner may have stayed with what it could not end. */
+		if (run->pid > 1) {
+			run->processes++;
+			rules_emit(actions, ACTION_WATCH)->run = index;
+		}
+		break;
 	}
 }
 
@@ -400,8 +446,10 @@ void runs_runner_exited(
 	struct rules_run *run = &rules->runs[index];
 	if (run->processes > 0)
 		run->processes--;
-	if (run->state != RUN_STARTING && run->state != RUN_GOING)
+	if (run->state != RUN_STARTING && run->state != RUN_GOING) {
+		start_next(rules, actions); /* the place of what it left is free now */
 		return;
+	}
 	if (event->runner_exited.why.size > 0) {
 		runner_failed(rules, index, event->runner_exited.why, actions);
 		return;
@@ -427,13 +475,6 @@ static bool is_known(const struct rules *rules, struct text command)
 	return false;
 }
 
-/* Accepted or about to be, and not started. */
-static bool is_waiting(const struct rules_run *run)
-{
-	return run->state == RUN_QUEUED ||
-	       (run->state == RUN_ACCEPTING && run->outcome == OUTCOME_NONE);
-}
-
 /* Why a command cannot be taken, as the sentence that people will read; false when it can. */
 static bool find_refusal(
 	const struct rules *rules, struct text command, char reason[REASON_BYTES_MAX + 1])
@@ -457,20 +498,6 @@ static bool find_refusal(
 	else
 		return false;
 	return true;
-}
-
-/* The run that is meant without a name: what goes on, else what is about to. except: not this. */
-static uint32_t find_meant(const struct rules *rules, const struct rules_run *except)
-{
-	uint32_t oldest = rules_busy_run(rules);
-	bool is_busy = oldest != RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && !is_busy; i++) {
-		const struct rules_run *run = &rules->runs[i];
-		if (is_waiting(run) && run != except && !(except && run->is_held) &&
-			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
-			oldest = i;
-	}
-	return oldest;
 }
 
 /* Standalone and WebSocket hosts do one thing at a time and say so, also while the disk makes up

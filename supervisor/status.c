@@ -81,6 +81,9 @@ uint64_t status_health(const struct shell *shell, const char **why)
 	}
 	if (health == 0 && rules->pause.is_on)
 		*why = rules->pause.sentence;
+	else if (health == 0 && rules_leftover_run(rules) != RULES_NO_RUN)
+		*why = "processes of a command that ended are left: the next one waits until "
+		       "they are gone";
 	else if (health == 0)
 		*why = rules_busy_run(rules) == RULES_NO_RUN ? "all is well" : "a command runs";
 	return health;

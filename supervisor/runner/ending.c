@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
 #include "supervisor/runner/run.h"
 
 #define LOOK_MS      5
 #define ASK_AGAIN_MS 50
+#define STAY_LOOK_MS 500
 
 /* Empty: as a subreaper this process has no child when there is no descendant any more. */
 static bool is_empty(void)
@@ -123,4 +126,16 @@ void run_end_tree(struct run *run, bool polite, uint64_t grace_ms)
 					  ? run->proof.left_count
 					  : run->proof.ended_count - before;
 	run->proof.ended_ms += mono_ms_since(mono_now(), start);
+}
+
+void run_stay(struct run *run)
+{
+	bool is_first = true;
+	while (run->asked != ASKED_INTERRUPT && !is_over(run)) {
+		if (is_first)
+			log_warn("%s; no other command starts until it is gone", run->proof.left);
+		is_first = false;
+		fd_drop(&run->record_fd);
+		run_attend(run, STAY_LOOK_MS);
+	}
 }

@@ -207,5 +207,4 @@ void journal_close(struct run *run)
 	}
 	file_name(run, ".ctl", path);
 	unlink(path);
-	cgroup_destroy(&run->cgroup);
 }

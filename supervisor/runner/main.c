@@ -112,6 +112,8 @@ static int command(struct run *run)
 		run_steps(run);
 	outside_wait(run, unit);
 	journal_close(run);
+	run_stay(run);
+	cgroup_destroy(&run->cgroup);
 	sink_finish(&run->sink);
 	return 0;
 }

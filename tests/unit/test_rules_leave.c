@@ -29,6 +29,13 @@ static void ends(uint32_t run, int64_t code)
 	event.result.reason = event.result.summary = TEXT_NONE;
 	event.result.is_kept = true;
 	world_step(&world, event);
+	event = world_event(&world, EVENT_RUNNER_EXITED);
+	event.runner_exited.run = run;
+	event.runner_exited.why = TEXT_NONE;
+	struct rules_actions kept = world.actions;
+	world_step(&world, event);
+	if (world.actions.count == 0)
+		world.actions = kept; /* what the end made is looked at */
 }
 
 static void deliver(uint32_t run)

@@ -437,3 +437,59 @@ Test(rules_runs, after_a_good_switch_over_a_websocket_the_agent_leaves_whoever_t
 	world_done(&world, ACT_MARK, run, 0);
 	cr_assert(eq(int, world.rules.leave.state, LEAVE_DELIVERING));
 }
+
+Test(rules_runs, nothing_starts_while_what_an_ended_one_left_is_there)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t first = ask("switch", 5);
+	world_done(&world, ACT_ACCEPT, first, 0);
+	reports(EVENT_RUNNER_REPORTED_START, first, 0, false);
+	uint32_t second = ask("pull", 6);
+	world_done(&world, ACT_ACCEPT, second, 0);
+	reports(EVENT_RUNNER_REPORTED_RESULT, first, 0, true);
+	cr_assert(world_sent(&world, MESSAGE_ENDED) != NULL);
+	cr_assert(eq(u32, rules_leftover_run(&world.rules), first));
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	runner_exits(first);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+	cr_assert(eq(u32, rules_leftover_run(&world.rules), RULES_NO_RUN));
+}
+
+Test(rules_runs, what_one_left_is_waited_for_by_the_next_agent_too)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	struct record record = {.state = RECORD_FINISHED,
+		.outcome = OUTCOME_CANCELLED,
+		.sequence = 1,
+		.pid = 1234,
+		.start_ticks = 99};
+	snprintf(record.command, sizeof(record.command), "switch");
+	struct rules_event found = world_event(&world, EVENT_FOUND);
+	found.found.name = text_of("run-01");
+	found.found.record = &record;
+	world_step(&world, found);
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	world_probed(&world, true);
+	world_ready(&world);
+	uint32_t next = ask("pull", 6);
+	world_done(&world, ACT_ACCEPT, next, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	runner_exits(rules_leftover_run(&world.rules));
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+}
+
+Test(rules_runs, a_new_worker_is_told_what_waits)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	world.rules.is_cloning = true;
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	world_worker_exits(&world);
+	while (world_count(&world, ACTION_WORKER_START) == 0)
+		world_pass(&world, 60000);
+	world_ready(&world);
+	const struct message *accepted = world_sent(&world, MESSAGE_ACCEPTED);
+	cr_assert(accepted && accepted->accepted.queued);
+	cr_assert(text_is(accepted->accepted.run, world.rules.runs[run].name));
+}
