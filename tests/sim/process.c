@@ -136,7 +136,7 @@ void processes_check(struct sim *sim)
 	uint32_t running = 0;
 	for (uint32_t i = 0; i < SIM_PROCESS_MAX; i++) {
 		const struct process *process = &sim->processes->list[i];
-		if (process->kind != PROCESS_RUNNER)
+		if (process->kind != PROCESS_RUNNER || process->is_staying)
 			continue;
 		running += process->is_running && !process->is_ending;
 		uint64_t limit = process->deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS +

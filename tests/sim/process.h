@@ -45,6 +45,7 @@ struct process {
 	enum script script;
 	uint64_t deadline_ms;
 	bool is_running, is_told, is_ending;
+	bool is_staying; /* with what it could not end */
 	enum outcome outcome;
 	int64_t code;
 	uint64_t watch_incarnation; /* who is told of its end though not its parent; 0: nobody */

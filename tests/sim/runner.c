@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SHORT_NS    (5 * NS_PER_S)
+#define STAY_NS     (600 * NS_PER_S)
 #define START_TRIES 3
 #define FLOOD_BYTES (700 * 1024)
 /* A kill reaches a command so soon where nothing is in its way. */
@@ -138,6 +140,15 @@ static void write_start(struct sim *sim, struct process *process)
 	process_next(sim, process, 0);
 }
 
+static void check_place(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_PROCESS_MAX; i++) {
+		const struct process *other = &sim->processes->list[i];
+		sim_check(sim, other->kind != PROCESS_RUNNER || !other->is_staying,
+			"a command starts while what %s left lives", other->file->name);
+	}
+}
+
 static void run(struct sim *sim, struct process *process)
 {
 	struct truth *truth = &process->file->truth;
@@ -145,6 +156,7 @@ static void run(struct sim *sim, struct process *process)
 	uint64_t deadline = process->deadline_ms * NS_PER_MS;
 	sim_check(sim, truth->executions == 0, "%s runs twice", process->file->name);
 	sim_check(sim, !truth->is_refused, "%s was refused and runs", process->file->name);
+	check_place(sim);
 	truth->executions++;
 	sim->counts.executed++;
 	process->is_running = true;
@@ -159,7 +171,10 @@ static void run(struct sim *sim, struct process *process)
 	process->outcome = OUTCOME_EXITED;
 	process->code = sim_random(sim, 3) == 0 ? (int64_t)(1 + sim_random(sim, 125)) : 0;
 	switch (process->script) {
-	case SCRIPT_ENDS: process_next(sim, process, sim_random(sim, deadline / 2)); break;
+	case SCRIPT_ENDS:
+		process_next(sim, process,
+			sim_random(sim, sim_random(sim, 3) ? deadline / 2 : SHORT_NS));
+		break;
 	case SCRIPT_HANGS:
 	case SCRIPT_IGNORES:
 		process->outcome = OUTCOME_TIMED_OUT;
@@ -222,6 +237,18 @@ static void write_result(struct sim *sim, struct process *process)
 	process_next(sim, process, process->step == RUNNER_EXITS ? NS_PER_MS : NS_PER_S);
 }
 
+/* What could not be ended holds the place of the command, and not its record. */
+static void leave(struct sim *sim, struct process *process)
+{
+	if (process->is_staying || !sim_chance(sim, sim->faults.runner / 10)) {
+		process_end(sim, process);
+		return;
+	}
+	process->is_staying = true;
+	process->file->lock = 0;
+	process_next(sim, process, sim_random(sim, STAY_NS));
+}
+
 void runner_step(struct sim *sim, struct process *process)
 {
 	struct truth *truth = &process->file->truth;
@@ -242,6 +269,6 @@ void runner_step(struct sim *sim, struct process *process)
 		process_next(sim, process, sim_random(sim, NS_PER_MS));
 		break;
 	case RUNNER_WRITES_RESULT: write_result(sim, process); break;
-	case RUNNER_EXITS: process_end(sim, process); break;
+	case RUNNER_EXITS: leave(sim, process); break;
 	}
 }
