@@ -29,6 +29,15 @@ static enum script choose_script(struct sim *sim)
 	return (enum script)sim_random(sim, 5);
 }
 
+static void check_place(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_PROCESS_MAX; i++) {
+		const struct process *other = &sim->processes->list[i];
+		sim_check(sim, other->kind != PROCESS_RUNNER || !other->is_staying,
+			"a runner is started while what %s left lives", other->file->name);
+	}
+}
+
 void runner_start(
 	struct sim *sim, const struct rules_run *run, uint32_t index, uint64_t deadline_ms)
 {
@@ -36,6 +45,7 @@ void runner_start(
 	struct rules_event event = {.type = EVENT_RUNNER_STARTED,
 		.runner_started = {index, (pid_t)process->id, deadline_ms}};
 	process->run = index;
+	check_place(sim);
 	process->file = disk_find(&sim->disk, run->name);
 	sim_check(sim, process->file != NULL, "%s was never accepted", run->name);
 	process->deadline_ms = deadline_ms;
@@ -140,15 +150,6 @@ static void write_start(struct sim *sim, struct process *process)
 	process_next(sim, process, 0);
 }
 
-static void check_place(struct sim *sim)
-{
-	for (uint32_t i = 0; i < SIM_PROCESS_MAX; i++) {
-		const struct process *other = &sim->processes->list[i];
-		sim_check(sim, other->kind != PROCESS_RUNNER || !other->is_staying,
-			"a command starts while what %s left lives", other->file->name);
-	}
-}
-
 static void run(struct sim *sim, struct process *process)
 {
 	struct truth *truth = &process->file->truth;
@@ -156,7 +157,6 @@ static void run(struct sim *sim, struct process *process)
 	uint64_t deadline = process->deadline_ms * NS_PER_MS;
 	sim_check(sim, truth->executions == 0, "%s runs twice", process->file->name);
 	sim_check(sim, !truth->is_refused, "%s was refused and runs", process->file->name);
-	check_place(sim);
 	truth->executions++;
 	sim->counts.executed++;
 	process->is_running = true;

@@ -104,6 +104,8 @@ static void owe(struct agent *agent, struct mono now, const struct agent_event_e
 	debt->sent = was_going && going->sent > ended->sent ? going->sent : ended->sent;
 	debt->was_unseen = was_going ? going->was_unseen : agent->session.state != SESSION_UP;
 	debt->is_streamed = ended->outcome == OUTCOME_REFUSED;
+	if (debt->is_streamed)
+		debt->stream_due = mono_after(now, NAME_WAIT_MS);
 	/* A command may have moved the commit, which the status names. */
 	debt->wants_facts = ended->outcome != OUTCOME_REFUSED;
 	if (debt->wants_facts)
@@ -346,7 +348,8 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
 	debt->barrier = session_barrier(agent, now);
 }
 
-/* Who is refused because of a command that is just starting is told when its name is known. */
+/* Who is refused because of a command that is just starting is told when its name is known; not for
+ * ever: what waits may end untold as long as this one is in its way. */
 static bool waits_for_name(const struct agent *agent, const struct debt *debt)
 {
 	return is_busy_refusal(debt) && !agent->going.run[0] && agent->going.awaited[0];
@@ -451,8 +454,9 @@ void delivery_next(struct agent *agent, struct mono now, struct actions *actions
 		return;
 	}
 	uint32_t next = next_debt(agent);
-	if (next != DEBT_NONE && !waits_for_name(agent, &agent->debts.list[next]) &&
-		!is_held(agent, &agent->debts.list[next]) &&
+	bool waits = next != DEBT_NONE && waits_for_name(agent, &agent->debts.list[next]) &&
+		     !mono_reached(now, agent->debts.list[next].stream_due);
+	if (next != DEBT_NONE && !waits && !is_held(agent, &agent->debts.list[next]) &&
 		is_ready(&agent->debts.list[next], now) &&
 		mono_reached(now, rate_due(&agent->reports))) {
 		tell(agent, now, &agent->debts.list[next], actions);
@@ -474,6 +478,7 @@ struct mono delivery_due(const struct agent *agent)
 	if (debt->wants_lock && debt->lock_due.ns > due.ns)
 		due = debt->lock_due;
 	/* What these wait for is an event on its way. */
-	return debt->wants_facts || waits_for_name(agent, debt) || is_held(agent, debt) ? MONO_NEVER
-											: due;
+	if (waits_for_name(agent, debt) && debt->stream_due.ns > due.ns)
+		due = debt->stream_due;
+	return debt->wants_facts || is_held(agent, debt) ? MONO_NEVER : due;
 }

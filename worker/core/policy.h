@@ -61,6 +61,7 @@
 #define SESSION_SETTLED_MS     600000 /* up for so long: earlier evictions are forgotten */
 #define STREAM_DRAIN_MS        2000   /* a status waits for its output */
 #define STREAM_DRAIN_STOP_MS   50     /* who stops a flood wants to see its end, not all of it */
+#define NAME_WAIT_MS           5000   /* a rejection waits to name the command that starts */
 #define LOCK_LOOK_EVERY_MS     300000
 #define LOCK_FRESH_S           (7 * 24 * 3600) /* a lock file is up to date for so long */
 
