@@ -341,6 +341,16 @@ static void adopt(struct rules *rules, uint32_t index, const struct record *reco
 	rules_emit(actions, ACTION_WATCH)->run = index;
 }
 
+/* A runner that is not watched may have stayed with what it could not end. */
+static void watch_leftover(struct rules *rules, uint32_t index, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	if (run->processes > 0 || run->pid <= 1)
+		return;
+	run->processes++;
+	rules_emit(actions, ACTION_WATCH)->run = index;
+}
+
 void runs_found(struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	const struct record *record = event->found.record;
@@ -378,11 +388,7 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 		break;
 	case RECORD_FINISHED:
 		run->state = RUN_ENDED;
-		/* Its runner may have stayed with what it could not end. */
-		if (run->pid > 1) {
-			run->processes++;
-			rules_emit(actions, ACTION_WATCH)->run = index;
-		}
+		watch_leftover(rules, index, actions);
 		break;
 	}
 }
@@ -639,6 +645,7 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	case RECORD_RUNNING: store_later(rules, run); return; /* its tree does not end yet */
 	case RECORD_FINISHED:
 		take_record(run, record);
+		watch_leftover(rules, index, actions);
 		run_ended(rules, index, actions);
 		return;
 	}
