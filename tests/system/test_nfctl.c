@@ -580,13 +580,15 @@ Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
 	world_open(&world, "--provision");
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\necho 'Authorization: Bearer shared-token' and "
-		"https://me:hunter2222@git.example\n");
+		"https://me:hunter2222@git.example; echo bare: $(cat $HOME/state/token "
+		"2>/dev/null)\n");
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
 	cr_assert(world_until(&world, 10000, has_token, NULL));
 	snprintf(own, sizeof(own), "%.*s", (int)strcspn(content("state/token"), "\n"),
 		content("state/token"));
 	expect("run switch --wait", 0, "Bearer shared-token");
+	expect("logs", 0, own);
 	snprintf(words, sizeof(words), "diagnostics %s/one.tar --with-output", world.folder);
 	uint64_t start = world_ms();
 	expect(words, 0, "one.tar");
