@@ -157,7 +157,9 @@ void doctor_repository(struct doctor *doctor)
 	if (stat(git, &info) < 0) {
 		doctor_say(doctor, config->is_isolated ? FINDING_OK : FINDING_FAILED, "repository",
 			"%s %s", repo,
-			config->is_isolated ? "will be cloned" : "is no git repository");
+			config->is_isolated ? "will be cloned"
+					    : "is no git repository: clone the configuration to "
+					      "it, or set NIXFLEET_REPO_URL");
 		return;
 	}
 	const char *const look[] = {"git", "-C", repo, "rev-parse", "--git-dir", NULL};

@@ -103,6 +103,9 @@ Test(store, s18_a_disk_that_hangs_is_named_while_the_command_waits_and_nothing_i
 		cr_assert(lt(u64, world_ms() - start, 500));
 		free(output);
 	}
+	cr_assert(eq(int, world_nfctl(&world, "why", &output), 1));
+	cr_assert(strstr(output, "the disk, to accept a command 20") != NULL, "%s", output);
+	free(output);
 	cr_assert(not(file_exists(&world, "ran")), "it ran before it was safe");
 	char *log = world_log(&world);
 	cr_assert(strstr(log, "accepted id=") == NULL, "said to be safe: %s", log);
