@@ -116,6 +116,9 @@ void session_note_kill(struct sim *sim)
 	sim->session->kill_ticket = sim->session->told_ticket;
 	if (count != 1 || !sim->is_websocket)
 		return;
+	/* What somebody asked for here and did not start yet, the dashboard never heard of. */
+	if (only->truth.ticket == 0 && only->truth.executions == 0)
+		return;
 	only->truth.killed_at = sim->now;
 	only->truth.killed_life = worker_process_life(sim);
 	only->truth.killed_freezes = sim->counts.freezes;
