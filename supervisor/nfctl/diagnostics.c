@@ -67,11 +67,12 @@ static const struct member {
 
 static void add_program(struct diagnostics *all, const struct member *member)
 {
-	const char *argv[WORDS_MAX + 3];
+	const char *argv[WORDS_MAX + 3] = {member->words[0]};
+	bool is_own = strcmp(member->words[0], "nfctl") == 0;
 	size_t count = 0;
 	for (; member->words[count]; count++)
 		argv[count] = member->words[count];
-	if (strcmp(argv[0], "nfctl") == 0) {
+	if (is_own) {
 		argv[0] = all->own;
 		if (all->options->socket) {
 			argv[count++] = "--socket";
