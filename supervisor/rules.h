@@ -154,6 +154,7 @@ struct rules_run {
 	uint32_t starts;        /* of a runner that came to nothing */
 	bool is_killing;        /* the runner outlived every limit */
 	uint8_t cancel;         /* 0, 't' or 'k': to be said once the runner listens */
+	uint8_t cancel_said;    /* what the act under way, or the last one, says */
 	struct mono started;
 	uint64_t deadline_ms;
 	uint64_t sent; /* the dashboard has its output up to there */

@@ -130,6 +130,11 @@ void runs_store(
 	run->is_storing = true;
 	run->retry = MONO_NEVER;
 	rules_emit_store(actions, act, index);
+	if (act != ACT_CANCEL)
+		return;
+	actions->list[actions->count - 1].store.byte = run->cancel;
+	run->cancel_said = run->cancel;
+	run->cancel = 0;
 }
 
 /* What the state of a run still wants from the disk. */
@@ -139,7 +144,7 @@ static enum rules_act wanted_act(const struct rules_run *run)
 	case RUN_ACCEPTING: return ACT_ACCEPT;
 	case RUN_KEEPING: return ACT_KEEP;
 	case RUN_SETTLING: return ACT_SETTLE;
-	case RUN_GOING: return run->is_killing ? ACT_END : ACT_SETTLE;
+	case RUN_GOING: return run->is_killing ? ACT_END : run->cancel ? ACT_CANCEL : ACT_SETTLE;
 	case RUN_FREE:
 	case RUN_QUEUED:
 	case RUN_STARTING:
@@ -241,8 +246,6 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 		runs_store(rules, index, ACT_END, actions);
 	} else if (run->state == RUN_GOING && run->cancel) {
 		runs_store(rules, index, ACT_CANCEL, actions);
-		actions->list[actions->count - 1].store.byte = run->cancel;
-		run->cancel = 0;
 	} else if (run->state == RUN_QUEUED && run->cancel) {
 		cancel_waiting(rules, index, actions);
 	}
@@ -582,6 +585,8 @@ void runs_cancel(struct rules *rules, struct text name, bool is_kill, uint64_t c
 	if (is_waiting(run) || run->state == RUN_STARTING || run->state == RUN_GOING) {
 		/* Done after the act that is under way; said when the runner listens. */
 		run->cancel = is_kill ? 'k' : 't';
+		if (run->state == RUN_GOING)
+			run->retry = MONO_NEVER; /* whoever asks again does not wait for it */
 		store_wanted(rules, index, actions);
 	} else {
 		refuse_client(client, "it is not running", actions);
@@ -651,6 +656,22 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	}
 }
 
+/* Whoever asked was told that it ends: what did not reach the runner (no process for it while a
+ * command takes them all, a disk that hangs) is said again. A FIFO without a reader, or none, is a
+ * runner that ends by itself. */
+static void cancel_stored(struct rules *rules, struct rules_run *run, int error)
+{
+	if (run->state != RUN_GOING)
+		return;
+	if (error != 0 && error != ENXIO && error != ENOENT) {
+		if (run->cancel != 'k')
+			run->cancel = run->cancel_said;
+		store_later(rules, run);
+	} else if (run->is_adopted && run->processes == 0) {
+		store_later(rules, run); /* nothing watches it: it is looked at again */
+	}
+}
+
 static void stored_run(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
@@ -682,7 +703,7 @@ static void stored_run(
 	case ACT_END: settled(rules, index, event, actions); break;
 	case ACT_KEEP: run_ended(rules, index, actions); break;
 	case ACT_MARK: runs_marked(rules, index, actions); break;
-	case ACT_CANCEL:
+	case ACT_CANCEL: cancel_stored(rules, run, event->stored.error); break;
 	case ACT_SCAN:
 	case ACT_TOKEN:
 	case ACT_RETAIN:

@@ -174,6 +174,52 @@ Test(rules_runs, a_cancel_that_comes_too_early_is_said_when_the_runner_listens)
 	cr_assert(eq(int, world_stored(&world, ACT_CANCEL)->store.byte, 't'));
 }
 
+static void cancels(bool is_kill)
+{
+	struct rules_event cancel = world_event(&world, EVENT_ASKED_CANCEL);
+	cancel.asked_cancel.client = 3;
+	cancel.asked_cancel.run = TEXT_NONE;
+	cancel.asked_cancel.is_kill = is_kill;
+	world_step(&world, cancel);
+}
+
+/* A command that takes all processes leaves none for the child that says so. */
+Test(rules_runs, a_cancel_that_did_not_reach_the_runner_is_said_again)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("switch", 1);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	cancels(false);
+	world_done(&world, ACT_CANCEL, run, EAGAIN);
+	cr_assert(world_stored(&world, ACT_CANCEL) == NULL); /* not at once: that would spin */
+	while (world.ms < 5000 && !world_stored(&world, ACT_CANCEL))
+		world_pass(&world, 5000 - world.ms);
+	cr_assert(world_stored(&world, ACT_CANCEL) != NULL);
+	cr_assert(eq(int, world_stored(&world, ACT_CANCEL)->store.byte, 't'));
+	/* Who asks again meanwhile is not kept waiting, and haste is not taken back. */
+	world_done(&world, ACT_CANCEL, run, EAGAIN);
+	cancels(true);
+	cr_assert(eq(int, world_stored(&world, ACT_CANCEL)->store.byte, 'k'));
+	cancels(false);
+	world_done(&world, ACT_CANCEL, run, ETIMEDOUT);
+	cancels(true);
+	cr_assert(eq(int, world_stored(&world, ACT_CANCEL)->store.byte, 'k'));
+	world_done(&world, ACT_CANCEL, run, 0);
+	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
+}
+
+Test(rules_runs, a_cancel_without_a_reader_is_not_said_again)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("switch", 1);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	cancels(false);
+	world_done(&world, ACT_CANCEL, run, ENXIO);
+	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
+}
+
 static void found(uint32_t number, enum record_state state, bool is_live, uint64_t mono_ms)
 {
 	char name[32];
