@@ -265,6 +265,7 @@ struct rules {
 	struct rules_run runs[RUNS_KNOWN_MAX];
 	struct rules_past history[RULES_HISTORY_MAX];
 	bool is_scanning, is_scanned, is_more_owed;
+	bool is_left_out; /* by the scan under way: a run that is owed, for want of a place */
 	struct mono scan_retry;
 	struct mono retain_next;
 	bool is_retaining;

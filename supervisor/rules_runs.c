@@ -362,8 +362,10 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 	if (index != RULES_NO_RUN) /* a later scan: this one is known */
 		return;
 	index = take_place(rules);
-	if (index == RULES_NO_RUN)
+	if (index == RULES_NO_RUN) {
+		rules->is_left_out = rules->is_left_out || event->found.is_owed;
 		return;
+	}
 	struct rules_run *run = &rules->runs[index];
 	text_copy(event->found.name, run->name, sizeof(run->name));
 	take_record(run, record);
@@ -484,6 +486,27 @@ static bool is_known(const struct rules *rules, struct text command)
 	return false;
 }
 
+/* Where every place is taken, the youngest outcome that no worker was told yet gives up its own: it
+ * is on the disk, and read again when the others are told. A command that the dashboard gave away
+ * is nowhere else. */
+static uint32_t take_owed_place(struct rules *rules)
+{
+	uint32_t youngest = RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		if (run->state == RUN_ENDED && run->telling == TELLING_OWED && !run->is_storing &&
+			run->processes == 0 && run->worker_deaths == 0 && i != rules->leave.run &&
+			(youngest == RULES_NO_RUN ||
+				run->sequence > rules->runs[youngest].sequence))
+			youngest = i;
+	}
+	if (youngest == RULES_NO_RUN)
+		return youngest;
+	rules->is_more_owed = true;
+	rules->runs[youngest] = (struct rules_run){.retry = MONO_NEVER};
+	return youngest;
+}
+
 /* Why a command cannot be taken, as the sentence that people will read; false when it can. */
 static bool find_refusal(
 	const struct rules *rules, struct text command, char reason[REASON_BYTES_MAX + 1])
@@ -542,9 +565,11 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 		memcpy(reason, rules->pause.sentence, sizeof(rules->pause.sentence));
 	}
 	uint32_t index = take_place(rules);
+	if (index == RULES_NO_RUN && origin == ORIGIN_DASHBOARD)
+		index = take_owed_place(rules);
 	if (index == RULES_NO_RUN) {
-		/* Every place is owed or live. The worker keeps the command until it is accepted.
-		 */
+		/* Every place is live or with the worker, which keeps a command until it is
+		 * accepted. */
 		refuse_client(client, "too many outcomes wait to be delivered", actions);
 		return;
 	}
@@ -761,7 +786,8 @@ static void scanned(
 	}
 	bool is_first = !rules->is_scanned;
 	rules->is_scanned = true;
-	rules->is_more_owed = event->stored.is_more;
+	rules->is_more_owed = event->stored.is_more || rules->is_left_out;
+	rules->is_left_out = false;
 	if (event->stored.is_unsettled)
 		rules->scan_retry = mono_after(rules->now, STORE_SLOW_MS);
 	/* A worker that was quicker than the disk has not heard of it. */

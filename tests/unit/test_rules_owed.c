@@ -180,3 +180,24 @@ Test(rules_owed, what_is_being_marked_still_fills_the_window)
 	expect_told(0, "run-09", false);
 	cr_assert(told(1) == NULL);
 }
+
+/* A dashboard that takes no outcome and goes on handing out commands. */
+Test(rules_owed, a_full_memory_of_outcomes_does_not_lose_a_command)
+{
+	find_owed(RUNS_KNOWN_MAX);
+	world_ready(&world);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of("test")}});
+	const struct rules_action *accept = world_stored(&world, ACT_ACCEPT);
+	cr_assert(accept != NULL);
+	cr_assert(eq(str, world.rules.runs[accept->run].command, "test"));
+	/* What gave up its place is read again once the others are told. */
+	for (uint32_t i = 0; i + RUNS_OWED_TOLD_MAX < RUNS_KNOWN_MAX; i++) {
+		char name[32];
+		cr_assert(world_stored(&world, ACT_SCAN) == NULL);
+		snprintf(name, sizeof(name), "run-%02u", i + 1);
+		deliver(name);
+	}
+	world_pass(&world, 1);
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+}
