@@ -697,6 +697,27 @@ static void cancel_stored(struct rules *rules, struct rules_run *run, int error)
 	}
 }
 
+/* Somebody removed the record: no later try finds it again. What the dashboard has needs no mark
+ * then, and of what ran nobody can say how it ended; neither may hold its place for ever. False:
+ * there is something else to do. */
+static bool went_without_record(
+	struct rules *rules, uint32_t index, enum rules_act act, struct rules_actions *actions)
+{
+	struct rules_run *run = &rules->runs[index];
+	if (act == ACT_MARK) {
+		runs_marked(rules, index, actions);
+		return true;
+	}
+	if (act != ACT_SETTLE || run->state != RUN_SETTLING)
+		return false;
+	run->outcome = OUTCOME_LOST;
+	text_copy(text_of("its record was removed, so how it ended is not known"), run->reason,
+		sizeof(run->reason));
+	run->state = RUN_KEEPING;
+	runs_store(rules, index, ACT_KEEP, actions);
+	return true;
+}
+
 static void stored_run(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
@@ -709,6 +730,9 @@ static void stored_run(
 		runs_store(rules, index, ACT_SETTLE, actions);
 		return;
 	}
+	if (event->stored.error == ENOENT &&
+		went_without_record(rules, index, event->stored.act, actions))
+		return;
 	if (event->stored.error != 0 && event->stored.act != ACT_CANCEL) {
 		if (event->stored.act == ACT_ACCEPT && run->origin == ORIGIN_LOCAL) {
 			refuse_client(run->client,

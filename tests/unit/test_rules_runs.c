@@ -220,6 +220,27 @@ Test(rules_runs, a_cancel_without_a_reader_is_not_said_again)
 	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
 }
 
+/* Somebody makes room by hand while the agent runs. */
+Test(rules_runs, a_removed_record_holds_neither_the_queue_nor_the_window)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("switch", 1);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	runner_exits(run);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	world_done(&world, ACT_SETTLE, run, ENOENT);
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	world_done(&world, ACT_KEEP, run, 0);
+	cr_assert(eq(u64, world_sent(&world, MESSAGE_ENDED)->ended.outcome, OUTCOME_LOST));
+	delivered(run);
+	world_done(&world, ACT_MARK, run, ENOENT);
+	cr_assert(world_sent(&world, MESSAGE_MARKED) != NULL);
+	uint32_t next = ask("pull", 2);
+	world_done(&world, ACT_ACCEPT, next, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+}
+
 static void found(uint32_t number, enum record_state state, bool is_live, uint64_t mono_ms)
 {
 	char name[32];
