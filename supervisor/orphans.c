@@ -15,6 +15,14 @@
 /* A process may fork between a look and its signal: this many empty looks in a row end it. */
 #define EMPTY_PASSES 2
 
+/* Whose children the orphans are. A store child that the disk held up may have outlived its
+ * supervisor: then its parent is somebody else, such as the user's service manager, and the
+ * children of that one are not ours to end. */
+static pid_t find_keeper(const struct orphans *orphans)
+{
+	return getppid() == orphans->keeper ? orphans->keeper : 0;
+}
+
 /* One look and its signals; how many still lived. */
 static uint32_t end_once(const struct tree_search *search, struct cgroup *cgroup, struct tree *tree,
 	struct proof *proof)
@@ -54,11 +62,11 @@ void orphans_end(const struct record *record, struct orphans *orphans)
 		cgroup_open(&cgroup, record->cgroup, orphans->run);
 	struct tree_search search = {.runner = (pid_t)record->pid,
 		.runner_started = record->start_ticks,
-		.keeper = getppid(),
 		.known = orphans->known,
 		.known_count = orphans->known_count,
 		.since = platform_start_ticks(getpid())};
 	while (tree && empty < EMPTY_PASSES && !mono_reached(mono_now(), until)) {
+		search.keeper = find_keeper(orphans);
 		proof->left_count = end_once(&search, &cgroup, tree, proof);
 		empty = proof->left_count == 0 ? empty + 1 : 0;
 		/* A pause without a descriptor; this child has nothing else to do. */

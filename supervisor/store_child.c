@@ -248,8 +248,10 @@ static int settle_outside(struct store_job *job, const struct record *record,
 static int settle(struct store_job *job, const char *name, int fd, struct record *record)
 {
 	char boot[BOOT_ID_BYTES], reason[REASON_BYTES_MAX + 1];
-	struct orphans orphans = {
-		.run = text_of(name), .known = job->known, .known_count = job->known_count};
+	struct orphans orphans = {.run = text_of(name),
+		.keeper = job->parent,
+		.known = job->known,
+		.known_count = job->known_count};
 	int64_t now = wall_ms(wall_now());
 	platform_boot_id(boot);
 	bool is_other_boot = strcmp(boot, record->boot) != 0;
@@ -264,6 +266,9 @@ static int settle(struct store_job *job, const char *name, int fd, struct record
 		frame.result.outcome = OUTCOME_EXITED;
 	} else if (is_other_boot) {
 		frame.result.reason = text_of("the machine was started anew while it ran");
+	} else if (getppid() != job->parent) {
+		errno = ECANCELED; /* the next supervisor looks for itself, and may be among them */
+		return fail(job, "settle");
 	} else {
 		orphans_end(record, &orphans);
 		explain_loss(job, record, &orphans.proof, &frame, reason);
