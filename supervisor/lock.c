@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proto/base/fd.h"
+#include "proto/base/log.h"
 #include "proto/base/time.h"
 #include "supervisor/config.h"
 #include "supervisor/folder.h"
@@ -93,17 +94,15 @@ static enum lock_verdict take_file(struct lock *lock, char *error)
 	return LOCK_FAILED;
 }
 
-static int write_holder(struct lock *lock, char *error)
+/* For people only: the lock counts, and a disk that is full must not keep the agent from starting.
+ */
+static void write_holder(const struct lock *lock)
 {
 	char when[WALL_TEXT_BYTES], text[96];
 	wall_text(wall_now(), when);
 	int size = snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), when);
-	if (ftruncate(lock->file, 0) < 0 || fd_write_at(lock->file, text, (size_t)size, 0) < 0) {
-		snprintf(
-			error, CONFIG_ERROR_BYTES, "write %.200s: %s", lock->path, strerror(errno));
-		return -1;
-	}
-	return 0;
+	if (ftruncate(lock->file, 0) < 0 || fd_write_at(lock->file, text, (size_t)size, 0) < 0)
+		log_warn("%s does not say who holds it: %s", lock->path, strerror(errno));
 }
 
 static enum lock_verdict take_folder(struct lock *lock, char *error)
@@ -132,9 +131,9 @@ enum lock_verdict lock_take(
 		verdict = take_folder(lock, error);
 	if (verdict == LOCK_TAKEN)
 		verdict = take_file(lock, error);
-	if (verdict == LOCK_TAKEN && write_holder(lock, error) < 0)
-		verdict = LOCK_FAILED;
-	if (verdict != LOCK_TAKEN)
+	if (verdict == LOCK_TAKEN)
+		write_holder(lock);
+	else
 		lock_forget(lock);
 	return verdict;
 }

@@ -2,9 +2,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,22 @@ Test(lock, one_state_folder_has_one_agent)
 	lock_release(&first);
 	cr_assert(eq(int, (int)take(&second, "a", host("y")), LOCK_TAKEN));
 	lock_release(&second);
+}
+
+/* Its text is for people; a host whose disk is full needs its agent. */
+Test(lock, is_taken_where_the_disk_takes_no_text)
+{
+	struct lock lock, second;
+	struct rlimit before, none;
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert(eq(int, getrlimit(RLIMIT_FSIZE, &before), 0));
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &none), 0));
+	enum lock_verdict verdict = take(&lock, "a", host("full"));
+	cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &before), 0));
+	cr_assert(eq(int, (int)verdict, LOCK_TAKEN), "%s", error);
+	cr_assert(eq(int, (int)take(&second, "b", host("full")), LOCK_HELD));
+	lock_release(&lock);
 }
 
 Test(lock, one_account_and_host_has_one_agent_whatever_the_folder_and_the_case)
