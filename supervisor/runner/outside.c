@@ -7,6 +7,9 @@
 #include "supervisor/runner/unit.h"
 
 #define LOOK_EVERY_MS 500
+/* In a row, before the end is called unknown: systemctl has no answer while systemd executes itself
+ * anew, as it does within activations. */
+#define UNKNOWN_LOOKS 6
 
 bool outside_is_free(struct run *run, const char *name)
 {
@@ -69,13 +72,16 @@ void outside_wait(struct run *run, const char *name)
 {
 	struct unit unit = {0};
 	bool was_active = false;
+	int unknown = 0;
 	int64_t since = wall_ms(wall_now()) - (int64_t)run_ms(run);
 	struct mono until = mono_after(mono_now(), ACTIVATION_WAIT_MS);
 	if (!name || run->outcome == OUTCOME_REFUSED)
 		return;
 	for (;;) {
 		unit_look(&unit, name, since);
-		if (unit.state != UNIT_ACTIVE)
+		unknown = unit.state == UNIT_UNKNOWN ? unknown + 1 : 0;
+		if (unit.state == UNIT_ENDED || unknown == UNKNOWN_LOOKS ||
+			(unknown && !was_active))
 			break;
 		if (!was_active)
 			say_once(run, name);
