@@ -72,7 +72,7 @@ static const struct {
 	{{"--with-output", 0, NULL, "the output of commands, too", "diagnostics"}, OPTION_FLAG,
 		AT(with_output)},
 	{{"--config", 0, "FILE", "the agent's configuration file, where none answers",
-		 "why doctor diagnostics"},
+		 "status why doctor diagnostics"},
 		OPTION_TEXT, AT(config)},
 	{{"--socket", 0, "FILE", "ask this control socket", NULL}, OPTION_TEXT, AT(socket)},
 	{{"--help", 'h', NULL, "show this and exit", NULL}, OPTION_FLAG, AT(help)},

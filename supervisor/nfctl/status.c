@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/base/time.h"
+#include "supervisor/nfctl/absent.h"
 #include "supervisor/nfctl/ask.h"
 #include "supervisor/nfctl/json.h"
 #include "supervisor/nfctl/paint.h"
@@ -147,6 +148,8 @@ int status_show(const struct options *options, size_t json_flags)
 	int code = ask_open(&client, options,
 		&(struct control){
 			.type = CONTROL_ASK_STATUS, .ask_status = {.runs_max = STATUS_RUNS}});
+	if (code == NFCTL_NOT_RUNNING)
+		absent_explain(options);
 	if (code != NFCTL_GOOD)
 		return code;
 	json_t *root = json_pack("{s:[],s:[]}", "waits", "runs");
