@@ -122,7 +122,7 @@ void child_remove(struct child *child)
 		event_free(child->writable);
 	if (child->channel.fd >= 0)
 		channel_finish(&child->channel);
-	*child = (struct child){.kind = CHILD_FREE};
+	*child = (struct child){.kind = CHILD_FREE, .channel = {.fd = -1}};
 }
 
 struct child *child_find(struct shell *shell, enum child_kind kind)
