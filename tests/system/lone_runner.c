@@ -164,6 +164,14 @@ void lone_runner_await(struct lone_runner *lone, const char *path, uint64_t ms)
 		cr_assert(now_ms() < end, "%s does not appear", path);
 }
 
+void lone_runner_await_end(struct lone_runner *lone, uint64_t ms)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s.ctl", lone->runs, lone->run);
+	for (uint64_t end = now_ms() + ms; access(path, F_OK) == 0; poll(NULL, 0, LOOK_MS))
+		cr_assert(now_ms() < end, "the command does not end");
+}
+
 void lone_runner_say(struct lone_runner *lone, char byte)
 {
 	char path[256];

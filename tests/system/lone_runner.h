@@ -46,6 +46,8 @@ int lone_runner_shell(struct lone_runner *lone, const char *format, ...)
 void lone_runner_start(struct lone_runner *lone, const char *command);
 /* Waits for a file below the folder; fails the test after ms. */
 void lone_runner_await(struct lone_runner *lone, const char *path, uint64_t ms);
+/* Waits for the result to be written, after which the runner takes no word through its FIFO. */
+void lone_runner_await_end(struct lone_runner *lone, uint64_t ms);
 /* A byte into its FIFO. */
 void lone_runner_say(struct lone_runner *lone, char byte);
 /* Waits for its end, and reads record and reports. The exit code, 1000 + signal; fails after ms. */

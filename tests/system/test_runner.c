@@ -63,7 +63,11 @@ Test(runner, s15_what_proc_does_not_show_is_still_said_to_be_left)
 	lone_runner_await(&lone, "running", 5000);
 	cr_assert(lone_runner_shell(
 			  &lone, "nsenter -t %d -m mount -t tmpfs none /proc", (int)lone.pid) == 0);
-	lone_runner_wait(&lone, 20000);
+	lone_runner_await_end(&lone, 20000);
+	/* It keeps the command's place while something is left, until it is asked to go. */
+	cr_assert(eq(int, kill(lone.pid, 0), 0));
+	cr_assert(eq(int, kill(lone.pid, SIGTERM), 0));
+	lone_runner_wait(&lone, 5000);
 	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_TIMED_OUT));
 	cr_assert(ge(u64, lone.record.left_count, 1));
 	expect("does not show");
