@@ -319,7 +319,7 @@ static int derive_host(struct config *config, char error[CONFIG_ERROR_BYTES])
 	return 0;
 }
 
-static bool is_in_path(const char *program)
+bool config_is_in_path(const char *program)
 {
 	const char *path = getenv("PATH");
 	while (path && *path) {
@@ -342,7 +342,7 @@ static void derive_manager(struct config *config)
 	if (strcmp(config->host_type, "macos") == 0)
 		set_text(&config->manager,
 			*config->macos_manager ? config->macos_manager : "home-manager");
-	else if (!is_in_path("nixos-rebuild") && is_in_path("home-manager"))
+	else if (!config_is_in_path("nixos-rebuild") && config_is_in_path("home-manager"))
 		set_text(&config->manager, "home-manager");
 	else
 		set_text(&config->manager, "nixos");

@@ -51,3 +51,6 @@ uint64_t config_timeout_ms(
 
 /* getenv with the signature of config_lookup. */
 const char *config_environment(const char *variable, void *data);
+
+/* Whether a folder of this process's PATH has that program, for this account to execute. */
+bool config_is_in_path(const char *program);

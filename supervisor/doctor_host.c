@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* What the commands need of the host: the repository, programs, sudo rules, the service's unit. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,26 +47,12 @@ static void each_step(struct doctor *doctor, const char *command,
 	steps_finish(&steps);
 }
 
-static bool is_in_path(const char *program)
-{
-	const char *path = getenv("PATH");
-	while (path && *path) {
-		size_t size = strcspn(path, ":");
-		char candidate[PATH_BYTES_MAX];
-		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)size, path, program);
-		if (size > 0 && access(candidate, X_OK) == 0)
-			return true;
-		path += size + (path[size] == ':');
-	}
-	return false;
-}
-
 static void look_at_program(struct doctor *doctor, const struct step *step)
 {
 	bool is_sudo = strcmp(step->argv[0], "sudo") == 0;
 	const char *program = is_sudo && step->argv[1] && step->argv[2] ? step->argv[2]
 									: step->argv[0];
-	if (strcmp(program, "-l") == 0 || strchr(program, '/') || is_in_path(program))
+	if (strcmp(program, "-l") == 0 || strchr(program, '/') || config_is_in_path(program))
 		return;
 	doctor->is_lacking = true;
 	doctor_say(doctor, FINDING_FAILED, "programs",
@@ -80,7 +65,7 @@ void doctor_programs(struct doctor *doctor)
 {
 	for (size_t i = 0; i < LOOKED_AT_COUNT; i++)
 		each_step(doctor, looked_at[i], look_at_program);
-	if (!is_in_path("git"))
+	if (!config_is_in_path("git"))
 		doctor_say(doctor, FINDING_FAILED, "programs", "git is not in PATH");
 	else if (!doctor->is_lacking)
 		doctor_say(doctor, FINDING_OK, "programs", "git and what else was looked for");
