@@ -4,18 +4,47 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/fd.h"
+#include "worker/platform.h"
+
+#define FACTS_PATH_BYTES (PATH_BYTES_MAX + SHORT_TEXT_BYTES_MAX)
+
+static bool join(char *to, const char *root, const char *path)
+{
+	int size = snprintf(to, FACTS_PATH_BYTES, "%s%s", root, path);
+	return size > 0 && size < FACTS_PATH_BYTES;
+}
+
+bool facts_stamp(const char *root, const char *path, struct facts_stamp *stamp)
+{
+	char full[FACTS_PATH_BYTES];
+	struct stat seen;
+	*stamp = (struct facts_stamp){0};
+	if (!join(full, root, path) || stat(full, &seen) < 0)
+		return false;
+	*stamp = (struct facts_stamp){.device = (uint64_t)seen.st_dev,
+		.inode = (uint64_t)seen.st_ino,
+		.bytes = (uint64_t)seen.st_size,
+		.modified_ns = platform_modified_ns(&seen)};
+	return true;
+}
+
+bool facts_stamp_is(const struct facts_stamp *stamp, const struct facts_stamp *other)
+{
+	return stamp->device == other->device && stamp->inode == other->inode &&
+	       stamp->bytes == other->bytes && stamp->modified_ns == other->modified_ns;
+}
 
 bool facts_read(const char *root, const char *path, char *to, uint32_t room)
 {
-	char full[PATH_BYTES_MAX + SHORT_TEXT_BYTES_MAX];
-	int size = snprintf(full, sizeof(full), "%s%s", root, path);
+	char full[FACTS_PATH_BYTES];
 	to[0] = '\0';
-	if (size < 0 || (size_t)size >= sizeof(full))
+	if (!join(full, root, path))
 		return false;
 	/* System paths are links on NixOS, so they are followed. */
 	own_fd fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -43,15 +72,20 @@ static bool copy_word(const char *text, char *to, uint32_t room)
 void facts_look(struct facts_source *source, struct wall now, struct facts *facts)
 {
 	*facts = (struct facts){0};
-	facts->commit_verdict = facts_commit(source->repo_dir, facts->commit);
+	facts->commit_verdict = facts_commit(&source->repository, source->repo_dir, facts->commit);
 	facts->wants_clone = source->repo_url && source->repo_url[0] &&
 			     facts->commit_verdict == FACTS_COMMIT_NONE;
-	if (source->nixpkgs_version[0])
-		text_copy(text_of(source->nixpkgs_version), facts->system, sizeof(facts->system));
-	else
-		facts->ask_system = !facts_system(source->root, facts->system);
-	facts_release(source->root, facts->os_name, facts->os_version);
-	facts_metrics(source->root, now, &source->cpu, &facts->metrics);
+	const char *version = source->nixpkgs_version;
+	if (!version[0]) {
+		facts_version(source->root, &source->version);
+		version = source->version.text;
+	}
+	text_copy(text_of(version), facts->system, sizeof(facts->system));
+	facts->ask_system = !version[0];
+	facts_release(source->root, &source->release);
+	memcpy(facts->os_name, source->release.name, sizeof(facts->os_name));
+	memcpy(facts->os_version, source->release.version, sizeof(facts->os_version));
+	facts_metrics(source->root, now, &source->kernel, &facts->metrics);
 }
 
 static bool is_hash(const char *word)

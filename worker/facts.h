@@ -29,19 +29,55 @@ struct facts_metrics {
 	double load;
 };
 
-/* The processor's counters at the look before. */
+/* The processor's counters. */
 struct facts_cpu {
 	uint64_t busy;
 	uint64_t all;
 };
 
-/* A hash that is computed again only when the file is another one. */
-struct facts_lock {
+#define FACTS_PROC_FILES 3
+
+/* What is kept of the kernel's counters from look to look; zeros before the first. */
+struct facts_kernel {
+	struct facts_cpu cpu;      /* at the look before */
+	int fds[FACTS_PROC_FILES]; /* each stays open: opening costs more than reading */
+	bool is_open;
+};
+
+/* Which file it was. What was made of a file's content is made again when that is another one. */
+struct facts_stamp {
 	uint64_t device;
 	uint64_t inode;
 	uint64_t bytes;
 	int64_t modified_ns;
+};
+
+struct facts_lock {
+	struct facts_stamp stamp;
 	char hash[FACT_HASH_BYTES + 1]; /* empty: no such file */
+};
+
+/* Where git keeps what belongs to a checkout; zeros before the first look. */
+#define FACTS_GIT_PATH_BYTES (2 * PATH_BYTES_MAX)
+struct facts_repository {
+	struct facts_stamp top; /* of .git; zeros: it was not found where it is looked for */
+	struct facts_stamp config;
+	char folder[FACTS_GIT_PATH_BYTES]; /* of this worktree */
+	char common[FACTS_GIT_PATH_BYTES]; /* of all of them */
+	bool is_files;                     /* refs are stored in files */
+	bool is_hidden; /* a folder on the way is closed to this process, which has no capabilities
+			 */
+};
+
+/* The texts may become empty: no file tells them. */
+struct facts_version {
+	struct facts_stamp stamp;
+	char text[FACT_TEXT_BYTES_MAX + 1];
+};
+struct facts_release {
+	struct facts_stamp stamp;
+	char name[FACT_TEXT_BYTES_MAX + 1];
+	char version[FACT_TEXT_BYTES_MAX + 1];
 };
 
 struct facts {
@@ -61,22 +97,27 @@ struct facts_source {
 	const char *repo_dir;
 	const char *repo_url;        /* "": the repository is a person's */
 	const char *nixpkgs_version; /* configured: wins */
-	struct facts_cpu cpu;
+	struct facts_repository repository;
+	struct facts_version version;
+	struct facts_release release;
+	struct facts_kernel kernel;
 };
 
 void facts_look(struct facts_source *source, struct wall now, struct facts *facts);
 
 /* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. */
-enum facts_commit facts_commit(const char *repo_dir, char *to);
-/* The running system's version; false: no file tells it. to holds FACT_TEXT_BYTES_MAX + 1. */
-bool facts_system(const char *root, char *to);
-/* name and version hold FACT_TEXT_BYTES_MAX + 1 and may become empty. */
-void facts_release(const char *root, char *name, char *version);
+enum facts_commit facts_commit(struct facts_repository *repository, const char *repo_dir, char *to);
+/* The running system's. */
+void facts_version(const char *root, struct facts_version *version);
+void facts_release(const char *root, struct facts_release *release);
 /* From StaSysMo's files if they are fresh, else from the kernel. */
-void facts_metrics(
-	const char *root, struct wall now, struct facts_cpu *cpu, struct facts_metrics *metrics);
+void facts_metrics(const char *root, struct wall now, struct facts_kernel *kernel,
+	struct facts_metrics *metrics);
 /* The kernel's part, per platform. */
-void facts_metrics_kernel(const char *root, struct facts_cpu *cpu, struct facts_metrics *metrics);
+void facts_metrics_kernel(
+	const char *root, struct facts_kernel *kernel, struct facts_metrics *metrics);
+/* Closes what the kernel's part keeps open. */
+void facts_kernel_close(struct facts_kernel *kernel);
 /* Where StaSysMo keeps its files on this platform. */
 extern const char facts_stasysmo_folder[];
 /* Looks whether flake.lock of the repository changed. 0, or -1 with errno and an empty hash. */
@@ -95,6 +136,10 @@ void facts_program(struct facts_program *program);
 
 /* What the output of a probe means; false when it means nothing. to holds COMMIT_BYTES_MAX + 1. */
 bool facts_probed(struct text name, struct text output, char *to);
+
+/* Looks at a file below root. False, and zeros: there is none. */
+bool facts_stamp(const char *root, const char *path, struct facts_stamp *stamp);
+bool facts_stamp_is(const struct facts_stamp *stamp, const struct facts_stamp *other);
 
 /* Reads a small file below root as one terminated text, at most room - 1 bytes of it.
  * False when it cannot be read or is larger. */

@@ -17,17 +17,10 @@
 
 #define GIT_PARENTS_MAX      32
 #define GIT_LINKS_MAX        5 /* a ref that names a ref, and so on */
-#define GIT_TEXT_BYTES_MAX   (2 * PATH_BYTES_MAX)
+#define GIT_TEXT_BYTES_MAX   FACTS_GIT_PATH_BYTES
 #define GIT_PACKED_BYTES_MAX (64 * 1024 * 1024)
 #define GIT_CONFIG_BYTES_MAX (256 * 1024)
 #define GIT_PIECE_BYTES      16384
-
-struct repository {
-	char folder[GIT_TEXT_BYTES_MAX]; /* of this worktree */
-	char common[GIT_TEXT_BYTES_MAX]; /* of all of them */
-	bool is_hidden; /* a folder on the way is closed to this process, which has no capabilities
-			 */
-};
 
 static bool join(char *to, const char *folder, const char *name)
 {
@@ -59,7 +52,7 @@ static bool follow(char *to, const char *folder, const char *named)
 }
 
 /* Sets the folder where dir is the top of a worktree. */
-static bool open_top(struct repository *repository, const char *dir)
+static bool open_top(struct facts_repository *repository, const char *dir)
 {
 	struct stat stat_of;
 	char line[GIT_TEXT_BYTES_MAX];
@@ -75,7 +68,7 @@ static bool open_top(struct repository *repository, const char *dir)
 	       follow(repository->folder, dir, line + 8);
 }
 
-static bool open_repository(struct repository *repository, const char *dir)
+static bool find_repository(struct facts_repository *repository, const char *dir)
 {
 	char at[PATH_BYTES_MAX + 1];
 	char line[GIT_TEXT_BYTES_MAX];
@@ -140,7 +133,7 @@ static bool is_packed_as(char *line, const char *name)
 	return is_commit(line);
 }
 
-static bool find_packed(const struct repository *repository, const char *name, char *to)
+static bool find_packed(const struct facts_repository *repository, const char *name, char *to)
 {
 	struct lines lines;
 	bool found = false;
@@ -165,7 +158,7 @@ static char *trim(char *text)
 }
 
 /* Whether refs are stored in files: extensions.refStorage says otherwise. */
-static bool has_files(const struct repository *repository)
+static bool has_files(const struct facts_repository *repository)
 {
 	struct lines lines;
 	bool in_extensions = false;
@@ -193,7 +186,7 @@ static bool is_legal_ref(const char *name)
 }
 
 /* line is what HEAD or a ref holds; it becomes what that names. */
-static enum facts_commit resolve(const struct repository *repository, char *line)
+static enum facts_commit resolve(const struct facts_repository *repository, char *line)
 {
 	char name[GIT_TEXT_BYTES_MAX];
 	for (int i = 0; i < GIT_LINKS_MAX; i++) {
@@ -213,18 +206,42 @@ static enum facts_commit resolve(const struct repository *repository, char *line
 	return FACTS_COMMIT_ASK;
 }
 
-enum facts_commit facts_commit(const char *repo_dir, char *to)
+/* What was found stays until .git is another one; where it is looked for in a parent folder, it is
+ * looked for each time. */
+static bool open_repository(struct facts_repository *repository, const char *dir)
 {
-	struct repository repository = {.is_hidden = false};
+	struct facts_stamp top;
+	if (facts_stamp(dir, "/.git", &top) && facts_stamp_is(&top, &repository->top))
+		return true;
+	*repository = (struct facts_repository){.is_hidden = false};
+	if (!find_repository(repository, dir))
+		return false;
+	repository->top = top;
+	return true;
+}
+
+/* The configuration is read again when it is another one. */
+static bool keeps_files(struct facts_repository *repository)
+{
+	struct facts_stamp config;
+	bool is_there = facts_stamp(repository->common, "/config", &config);
+	if (!is_there || !facts_stamp_is(&config, &repository->config))
+		repository->is_files = has_files(repository);
+	repository->config = config;
+	return repository->is_files;
+}
+
+enum facts_commit facts_commit(struct facts_repository *repository, const char *repo_dir, char *to)
+{
 	char line[GIT_TEXT_BYTES_MAX];
 	to[0] = '\0';
 	if (repo_dir[0] != '/')
 		return FACTS_COMMIT_NONE;
-	if (!open_repository(&repository, repo_dir))
-		return repository.is_hidden ? FACTS_COMMIT_ASK : FACTS_COMMIT_NONE;
-	if (!has_files(&repository) || !read_line(repository.folder, "HEAD", line))
+	if (!open_repository(repository, repo_dir))
+		return repository->is_hidden ? FACTS_COMMIT_ASK : FACTS_COMMIT_NONE;
+	if (!keeps_files(repository) || !read_line(repository->folder, "HEAD", line))
 		return FACTS_COMMIT_ASK;
-	enum facts_commit verdict = resolve(&repository, line);
+	enum facts_commit verdict = resolve(repository, line);
 	if (verdict == FACTS_COMMIT_KNOWN)
 		text_copy(text_of(line), to, COMMIT_BYTES_MAX + 1);
 	return verdict;

@@ -3,13 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include <openssl/evp.h>
 
 #include "proto/base/fd.h"
 #include "worker/facts.h"
-#include "worker/platform.h"
 
 #define HASHED_BYTES_MAX (64 * 1024 * 1024)
 #define LOCK_PIECE_BYTES 16384
@@ -50,22 +48,17 @@ int facts_hash(int fd, char *to)
 int facts_lock(const char *repo_dir, struct facts_lock *lock)
 {
 	char path[PATH_BYTES_MAX + 16];
-	struct stat stat;
-	snprintf(path, sizeof(path), "%s/flake.lock", repo_dir);
-	own_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &stat) < 0) {
-		*lock = (struct facts_lock){0};
-		return -1;
-	}
-	struct facts_lock seen = {.device = (uint64_t)stat.st_dev,
-		.inode = (uint64_t)stat.st_ino,
-		.bytes = (uint64_t)stat.st_size,
-		.modified_ns = platform_modified_ns(&stat)};
-	if (lock->hash[0] && seen.device == lock->device && seen.inode == lock->inode &&
-		seen.bytes == lock->bytes && seen.modified_ns == lock->modified_ns)
+	struct facts_lock seen = {.hash = ""};
+	bool is_there = facts_stamp(repo_dir, "/flake.lock", &seen.stamp);
+	if (is_there && lock->hash[0] && facts_stamp_is(&seen.stamp, &lock->stamp))
 		return 0;
 	*lock = seen;
-	if (facts_hash(fd, lock->hash) == 0)
+	if (!is_there)
+		return -1;
+	/* What replaces the file after the look is seen at the next one. */
+	snprintf(path, sizeof(path), "%s/flake.lock", repo_dir);
+	own_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && facts_hash(fd, lock->hash) == 0)
 		return 0;
 	lock->hash[0] = '\0';
 	return -1;

@@ -33,8 +33,8 @@ static bool is_fresh(const char *root, struct wall now)
 	return age >= -STASYSMO_FRESH_S && age <= STASYSMO_FRESH_S;
 }
 
-void facts_metrics(
-	const char *root, struct wall now, struct facts_cpu *cpu, struct facts_metrics *metrics)
+void facts_metrics(const char *root, struct wall now, struct facts_kernel *kernel,
+	struct facts_metrics *metrics)
 {
 	*metrics = (struct facts_metrics){0};
 	if (is_fresh(root, now) && read_number(root, "cpu", &metrics->cpu) &&
@@ -44,5 +44,5 @@ void facts_metrics(
 		metrics->has_load = read_number(root, "load", &metrics->load);
 		return;
 	}
-	facts_metrics_kernel(root, cpu, metrics);
+	facts_metrics_kernel(root, kernel, metrics);
 }

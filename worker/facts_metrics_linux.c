@@ -1,28 +1,72 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* The host's load from /proc. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "proto/base/fd.h"
 #include "worker/facts.h"
 
-#define PROC_BYTES_MAX  16384
-#define CPU_FIELDS      8 /* user nice system idle iowait irq softirq steal */
-#define CPU_SAMPLES_MIN 10
+#define PROC_BYTES_MAX     16384
+#define CPU_LINE_BYTES_MAX 512
+#define CPU_FIELDS         8 /* user nice system idle iowait irq softirq steal */
+#define CPU_SAMPLES_MIN    10
 
 const char facts_stasysmo_folder[] = "/dev/shm/stasysmo";
 
-static bool read_cpu(const char *root, struct facts_cpu *cpu)
+/* In the order of facts_kernel.fds. */
+enum proc_file {
+	PROC_STAT,
+	PROC_MEMINFO,
+	PROC_LOADAVG
+};
+static const char *const paths[FACTS_PROC_FILES] = {
+	[PROC_STAT] = "/proc/stat",
+	[PROC_MEMINFO] = "/proc/meminfo",
+	[PROC_LOADAVG] = "/proc/loadavg",
+};
+
+void facts_kernel_close(struct facts_kernel *kernel)
 {
-	/* Only the first line is wanted; the file grows with the number of processors. */
+	for (int i = 0; kernel->is_open && i < FACTS_PROC_FILES; i++)
+		fd_drop(&kernel->fds[i]);
+	kernel->is_open = false;
+}
+
+static void open_all(const char *root, struct facts_kernel *kernel)
+{
 	char path[PATH_BYTES_MAX + SHORT_TEXT_BYTES_MAX];
-	unsigned long long fields[CPU_FIELDS] = {0};
-	snprintf(path, sizeof(path), "%s/proc/stat", root);
-	FILE *file = fopen(path, "re");
-	if (!file)
+	for (int i = 0; !kernel->is_open && i < FACTS_PROC_FILES; i++) {
+		snprintf(path, sizeof(path), "%s%s", root, paths[i]);
+		kernel->fds[i] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	}
+	kernel->is_open = true;
+}
+
+/* The file's beginning as one terminated text; the kernel makes it anew for a read at its start. */
+static bool read_proc(const struct facts_kernel *kernel, enum proc_file file, char *to, size_t room)
+{
+	ssize_t have = kernel->fds[file] < 0 ? -1 : pread(kernel->fds[file], to, room - 1, 0);
+	to[have > 0 ? have : 0] = '\0';
+	return have > 0;
+}
+
+/* Only the first line is wanted; the file grows with the number of processors. */
+static bool read_cpu(const struct facts_kernel *kernel, struct facts_cpu *cpu)
+{
+	char text[CPU_LINE_BYTES_MAX];
+	uint64_t fields[CPU_FIELDS] = {0};
+	int got = 0;
+	if (!read_proc(kernel, PROC_STAT, text, sizeof(text)) || strncmp(text, "cpu ", 4) != 0)
 		return false;
-	int got = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &fields[0],
-		&fields[1], &fields[2], &fields[3], &fields[4], &fields[5], &fields[6], &fields[7]);
-	fclose(file);
+	char *at = text + 4, *end = at;
+	for (; got < CPU_FIELDS; got++, at = end) {
+		fields[got] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+	}
 	if (got < 4)
 		return false;
 	*cpu = (struct facts_cpu){0};
@@ -47,12 +91,13 @@ static double busy_percent(const struct facts_cpu *before, const struct facts_cp
 
 static bool take_kib(const char *text, const char *key, uint64_t *to)
 {
-	unsigned long long kib;
 	const char *at = strstr(text, key);
-	if (!at || sscanf(at + strlen(key), " %llu", &kib) != 1)
+	char *end;
+	if (!at)
 		return false;
-	*to = kib;
-	return true;
+	at += strlen(key);
+	*to = strtoull(at, &end, 10);
+	return end != at;
 }
 
 static double used_percent(uint64_t all, uint64_t left)
@@ -60,12 +105,12 @@ static double used_percent(uint64_t all, uint64_t left)
 	return all == 0 || left >= all ? 0.0 : 100.0 * (double)(all - left) / (double)all;
 }
 
-static bool read_memory(const char *root, struct facts_metrics *metrics)
+static bool read_memory(const struct facts_kernel *kernel, struct facts_metrics *metrics)
 {
 	char text[PROC_BYTES_MAX];
 	uint64_t all;
 	uint64_t left;
-	if (!facts_read(root, "/proc/meminfo", text, sizeof(text)) ||
+	if (!read_proc(kernel, PROC_MEMINFO, text, sizeof(text)) ||
 		!take_kib(text, "MemTotal:", &all) || !take_kib(text, "MemAvailable:", &left))
 		return false;
 	metrics->ram = used_percent(all, left);
@@ -76,16 +121,22 @@ static bool read_memory(const char *root, struct facts_metrics *metrics)
 	return true;
 }
 
-void facts_metrics_kernel(const char *root, struct facts_cpu *cpu, struct facts_metrics *metrics)
+void facts_metrics_kernel(
+	const char *root, struct facts_kernel *kernel, struct facts_metrics *metrics)
 {
 	struct facts_cpu now;
 	char text[SHORT_TEXT_BYTES_MAX];
-	if (!read_cpu(root, &now) || !read_memory(root, metrics))
+	char *end = text;
+	open_all(root, kernel);
+	if (!read_cpu(kernel, &now) || !read_memory(kernel, metrics)) {
+		facts_kernel_close(kernel); /* the next look tries anew */
 		return;
-	metrics->cpu = busy_percent(cpu, &now);
+	}
+	metrics->cpu = busy_percent(&kernel->cpu, &now);
 	metrics->is_known = true;
-	if (now.all >= cpu->all + CPU_SAMPLES_MIN || now.all < cpu->all)
-		*cpu = now;
-	metrics->has_load = facts_read(root, "/proc/loadavg", text, sizeof(text)) &&
-			    sscanf(text, "%lf", &metrics->load) == 1;
+	if (now.all >= kernel->cpu.all + CPU_SAMPLES_MIN || now.all < kernel->cpu.all)
+		kernel->cpu = now;
+	if (read_proc(kernel, PROC_LOADAVG, text, sizeof(text)))
+		metrics->load = strtod(text, &end);
+	metrics->has_load = end != text;
 }

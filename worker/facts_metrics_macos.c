@@ -50,9 +50,16 @@ static void read_swap(struct facts_metrics *metrics)
 		metrics->swap = 100.0 * (double)swap.xsu_used / (double)swap.xsu_total;
 }
 
-void facts_metrics_kernel(const char *root, struct facts_cpu *cpu, struct facts_metrics *metrics)
+void facts_kernel_close(struct facts_kernel *kernel)
+{
+	(void)kernel;
+}
+
+void facts_metrics_kernel(
+	const char *root, struct facts_kernel *kernel, struct facts_metrics *metrics)
 {
 	struct facts_cpu now;
+	struct facts_cpu *cpu = &kernel->cpu;
 	(void)root; /* the kernel has no files here */
 	if (!read_cpu(&now) || !read_memory(metrics))
 		return;

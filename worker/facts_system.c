@@ -7,14 +7,20 @@
 
 #define RELEASE_BYTES_MAX 4096
 
-bool facts_system(const char *root, char *to)
+#define VERSION_PATH "/run/current-system/nixos-version"
+
+void facts_version(const char *root, struct facts_version *version)
 {
 	char text[SHORT_TEXT_BYTES_MAX];
-	if (!facts_read(root, "/run/current-system/nixos-version", text, sizeof(text)))
-		return false;
+	struct facts_stamp seen;
+	facts_stamp(root, VERSION_PATH, &seen);
+	if (facts_stamp_is(&seen, &version->stamp))
+		return;
+	*version = (struct facts_version){.stamp = seen};
+	if (!facts_read(root, VERSION_PATH, text, sizeof(text)))
+		return;
 	text[strcspn(text, " \t\r\n")] = '\0';
-	text_copy(text_of(text), to, FACT_TEXT_BYTES_MAX + 1);
-	return to[0] != '\0';
+	text_copy(text_of(text), version->text, sizeof(version->text));
 }
 
 /* The value of KEY= in lines of shell assignments, without its quotes. */
@@ -41,13 +47,20 @@ static void take_value(const char *lines, const char *key, char *to)
 	}
 }
 
-void facts_release(const char *root, char *name, char *version)
+void facts_release(const char *root, struct facts_release *release)
 {
 	char text[RELEASE_BYTES_MAX];
-	name[0] = version[0] = '\0';
-	if (!facts_read(root, "/etc/os-release", text, sizeof(text)) &&
-		!facts_read(root, "/usr/lib/os-release", text, sizeof(text)))
+	const char *path = "/etc/os-release";
+	struct facts_stamp seen;
+	if (!facts_stamp(root, path, &seen)) {
+		path = "/usr/lib/os-release";
+		facts_stamp(root, path, &seen);
+	}
+	if (facts_stamp_is(&seen, &release->stamp))
 		return;
-	take_value(text, "NAME", name);
-	take_value(text, "VERSION_ID", version);
+	*release = (struct facts_release){.stamp = seen};
+	if (!facts_read(root, path, text, sizeof(text)))
+		return;
+	take_value(text, "NAME", release->name);
+	take_value(text, "VERSION_ID", release->version);
 }

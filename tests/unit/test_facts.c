@@ -62,19 +62,29 @@ static void put(const char *path, const char *text)
 	fclose(file);
 }
 
+/* What was kept from the looks before must not change what is found. */
+static char *commit_at(const char *dir, enum facts_commit verdict)
+{
+	static struct facts_repository kept;
+	struct facts_repository none = {.folder = ""};
+	static char found[COMMIT_BYTES_MAX + 1];
+	char fresh[COMMIT_BYTES_MAX + 1];
+	cr_assert(eq(int, (int)facts_commit(&none, dir, fresh), (int)verdict));
+	cr_assert(eq(int, (int)facts_commit(&kept, dir, found), (int)verdict));
+	cr_assert(eq(str, found, fresh));
+	return found;
+}
+
 static char *commit(const char *dir, enum facts_commit verdict)
 {
-	static char found[COMMIT_BYTES_MAX + 1];
-	cr_assert(eq(int, (int)facts_commit(in_root(dir), found), (int)verdict));
-	return found;
+	return commit_at(in_root(dir), verdict);
 }
 
 Test(facts, no_repository_is_none)
 {
 	cr_assert(eq(str, commit(".", FACTS_COMMIT_NONE), ""));
 	cr_assert(eq(str, commit("absent", FACTS_COMMIT_NONE), ""));
-	char found[COMMIT_BYTES_MAX + 1];
-	cr_assert(eq(int, (int)facts_commit("", found), FACTS_COMMIT_NONE));
+	commit_at("", FACTS_COMMIT_NONE);
 }
 
 Test(facts, a_loose_ref)
@@ -146,6 +156,17 @@ Test(facts, refs_in_another_storage_are_gits_to_tell)
 	cr_assert(eq(str, commit("r", FACTS_COMMIT_NONE), ""));
 }
 
+Test(facts, another_repository_in_the_same_place)
+{
+	put("r/.git/HEAD", "ref: refs/heads/main\n");
+	put("r/.git/refs/heads/main", HASH_A "\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_A));
+	cr_assert(eq(int, rename(in_root("r/.git"), in_root("old")), 0));
+	put("r/.git", "gitdir: ../other\n");
+	put("other/HEAD", HASH_B "\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_B));
+}
+
 Test(facts, odd_heads_are_gits_to_tell)
 {
 	put("r/.git/HEAD", "ref: refs/heads/../../../etc/passwd\n");
@@ -165,7 +186,6 @@ Test(facts, real_git_agrees)
 {
 	char command[1024];
 	char said[128] = "";
-	char found[COMMIT_BYTES_MAX + 1];
 	static const char *const forms[] = {"true", "git pack-refs --all",
 		"git checkout -q --detach", "git checkout -qb some/branch",
 		"git worktree add -q ../other && cd ../other"};
@@ -184,34 +204,42 @@ Test(facts, real_git_agrees)
 		cr_assert(ne(ptr, fgets(dir, sizeof(dir), pipe), NULL));
 		cr_assert(eq(int, pclose(pipe), 0));
 		said[strcspn(said, "\n")] = dir[strcspn(dir, "\n")] = '\0';
-		cr_assert(eq(int, (int)facts_commit(dir, found), FACTS_COMMIT_KNOWN));
-		cr_assert(eq(str, found, said));
+		cr_assert(eq(str, commit_at(dir, FACTS_COMMIT_KNOWN), said));
 	}
 }
 
 Test(facts, the_systems_version)
 {
-	char version[FACT_TEXT_BYTES_MAX + 1];
-	cr_assert(not(facts_system(root, version)));
+	struct facts_version version = {.text = ""};
+	facts_version(root, &version);
+	cr_assert(eq(str, version.text, ""));
 	put("run/current-system/nixos-version", "24.11.717296.abc (Vicuna)\n");
-	cr_assert(facts_system(root, version));
-	cr_assert(eq(str, version, "24.11.717296.abc"));
+	facts_version(root, &version);
+	cr_assert(eq(str, version.text, "24.11.717296.abc"));
+	snprintf(version.text, sizeof(version.text), "kept");
+	facts_version(root, &version);
+	cr_assert(eq(str, version.text, "kept"));
+	cr_assert(eq(int, unlink(in_root("run/current-system/nixos-version")), 0));
+	facts_version(root, &version);
+	cr_assert(eq(str, version.text, ""));
 }
 
 Test(facts, the_systems_name)
 {
-	char name[FACT_TEXT_BYTES_MAX + 1];
-	char version[FACT_TEXT_BYTES_MAX + 1];
-	facts_release(root, name, version);
-	cr_assert(eq(str, name, ""));
+	struct facts_release release = {.name = ""};
+	facts_release(root, &release);
+	cr_assert(eq(str, release.name, ""));
 	put("usr/lib/os-release", "PRETTY_NAME=\"No\"\nNAME='Fedora Linux'\nVERSION_ID=41\n");
-	facts_release(root, name, version);
-	cr_assert(eq(str, name, "Fedora Linux"));
-	cr_assert(eq(str, version, "41"));
+	facts_release(root, &release);
+	cr_assert(eq(str, release.name, "Fedora Linux"));
+	cr_assert(eq(str, release.version, "41"));
 	put("etc/os-release", "NAME=NixOS\r\nVERSION_ID=\"25.05\"\n");
-	facts_release(root, name, version);
-	cr_assert(eq(str, name, "NixOS"));
-	cr_assert(eq(str, version, "25.05"));
+	facts_release(root, &release);
+	cr_assert(eq(str, release.name, "NixOS"));
+	cr_assert(eq(str, release.version, "25.05"));
+	snprintf(release.name, sizeof(release.name), "kept");
+	facts_release(root, &release);
+	cr_assert(eq(str, release.name, "kept"));
 }
 
 Test(facts, probes_mean_something_or_nothing)
@@ -248,27 +276,28 @@ static void put_stasysmo(const char *name, const char *text)
 
 Test(facts, fresh_stasysmo_files_win)
 {
-	struct facts_cpu cpu = {0};
+	struct facts_kernel kernel = {.is_open = false};
 	struct facts_metrics metrics;
 	struct wall now = {INT64_C(1700000020) * (int64_t)NS_PER_S};
 	put_stasysmo("timestamp", "1700000000\n");
 	put_stasysmo("cpu", "12\n");
 	put_stasysmo("ram", "34.5\n");
 	put_stasysmo("load", "0.70\n");
-	facts_metrics(root, now, &cpu, &metrics);
+	facts_metrics(root, now, &kernel, &metrics);
 	cr_assert(metrics.is_known);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 12, 2));
 	cr_assert(ieee_ulp_eq(dbl, metrics.ram, 34.5, 2));
 	cr_assert(not(metrics.has_swap));
 	cr_assert(metrics.has_load);
 	now.ns += INT64_C(11) * (int64_t)NS_PER_S;
-	facts_metrics(root, now, &cpu, &metrics);
+	facts_metrics(root, now, &kernel, &metrics);
 	cr_assert(not(metrics.is_known));
+	facts_kernel_close(&kernel);
 }
 
 Test(facts, the_kernel_tells_the_rest)
 {
-	struct facts_cpu cpu = {0};
+	struct facts_kernel kernel = {.is_open = false};
 	struct facts_metrics metrics;
 	if (strncmp(facts_stasysmo_folder, "/dev/shm", 8) != 0)
 		cr_skip("this kernel tells its load without files");
@@ -276,15 +305,16 @@ Test(facts, the_kernel_tells_the_rest)
 	put("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n"
 			    "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
 	put("proc/loadavg", "0.31 0.20 0.10 1/2 3\n");
-	facts_metrics(root, (struct wall){0}, &cpu, &metrics);
+	facts_metrics(root, (struct wall){0}, &kernel, &metrics);
 	cr_assert(metrics.is_known);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 20, 2));
 	cr_assert(ieee_ulp_eq(dbl, metrics.ram, 75, 2));
 	cr_assert(metrics.has_swap);
 	cr_assert(ieee_ulp_eq(dbl, metrics.load, 0.31, 2));
 	put("proc/stat", "cpu  190 0 100 710 100 0 0 0 0 0\n");
-	facts_metrics(root, (struct wall){0}, &cpu, &metrics);
+	facts_metrics(root, (struct wall){0}, &kernel, &metrics);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 90, 2));
+	facts_kernel_close(&kernel);
 }
 
 Test(facts, the_locks_hash_is_computed_again_when_it_changed)
