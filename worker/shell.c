@@ -12,7 +12,10 @@
 /* What one turn may say at most, with room to spare: then a turn begins only where that fits. */
 #define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
 
-#define TIMER_LONG_MS  100
+/* In one wake-up; then the sockets are looked at again. */
+#define TURNS_MAX 64
+
+#define TIMER_LONG_MS  50
 #define TIMER_SLACK_MS 5
 
 static void on_readable(evutil_socket_t fd, short what, void *data)
@@ -190,7 +193,9 @@ static void work(struct shell *shell)
 	if (inbox_has_room(&shell->inbox))
 		shell_take_reply(shell);
 	add_due(shell);
-	for (uint32_t left = shell->inbox.count; left > 0 && shell_has_room(shell); left--)
+	/* What a turn completes at once is the next turn: no look at the kernel between them. */
+	for (uint32_t left = TURNS_MAX; left > 0 && shell->inbox.count > 0 && shell_has_room(shell);
+		left--)
 		turn(shell);
 	/* After the turns: what the core wants said goes before more output. */
 	if (shell->websocket) {
