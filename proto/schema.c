@@ -177,7 +177,7 @@ enum schema_verdict schema_decode(const struct schema *schema, struct text paylo
 	if (!scan_is_one_value(payload))
 		return SCHEMA_MALFORMED;
 	msgpack_zone zone;
-	if (!msgpack_zone_init(&zone, 2048))
+	if (!msgpack_zone_init(&zone, 768))
 		return SCHEMA_NO_MEMORY;
 	msgpack_object root;
 	size_t used = 0;
