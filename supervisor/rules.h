@@ -209,7 +209,8 @@ struct rules_worker {
 	struct mono replaced; /* for want of contact */
 	bool was_replaced;
 	enum link link;
-	uint64_t contact_ms; /* as of heard */
+	struct mono contact; /* MONO_NEVER: none yet */
+	struct mono retry;   /* of the dashboard; MONO_NEVER: not waited for */
 	char detail[REASON_BYTES_MAX + 1];
 };
 

@@ -31,7 +31,7 @@ static void spawn(struct rules *rules, struct rules_actions *actions)
 	worker->due = worker->ping_next = MONO_NEVER;
 	worker->is_killed = worker->is_untrusted = worker->is_blameless = false;
 	worker->link = LINK_NONE;
-	worker->contact_ms = UINT64_MAX;
+	worker->contact = worker->retry = MONO_NEVER;
 	worker->detail[0] = '\0';
 	rules_emit(actions, ACTION_WORKER_START);
 }
@@ -97,7 +97,7 @@ static void ready(struct rules *rules, struct rules_actions *actions)
 	struct rules_worker *worker = &rules->worker;
 	worker->state = WORKER_UP;
 	worker->since = rules->now;
-	worker->ping_next = mono_after(rules->now, WORKER_PING_SOON_MS);
+	worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
 	if (rules->gate.state == GATE_OPEN || rules->gate.state == GATE_FORCED)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_OPEN, .open = {.waited_ms = 0}});
@@ -112,10 +112,11 @@ static void pong(
 	struct rules *rules, const struct message_pong *said, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;
-	if (said->link == LINK_UP && worker->link != LINK_UP)
-		worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
 	worker->link = (enum link)said->link;
-	worker->contact_ms = said->contact_ms;
+	worker->contact = said->contact_ms == UINT64_MAX
+				  ? MONO_NEVER
+				  : mono_before(rules->now, said->contact_ms);
+	worker->retry = mono_after(rules->now, said->retry_ms);
 	text_copy(said->detail, worker->detail, sizeof(worker->detail));
 	if (worker->state == WORKER_DEGRADED)
 		worker->state = WORKER_UP;
@@ -312,8 +313,7 @@ void worker_away(struct rules *rules)
 static void ping(struct rules *rules, struct rules_actions *actions)
 {
 	struct rules_worker *worker = &rules->worker;
-	worker->ping_next = mono_after(
-		rules->now, worker->link == LINK_UP ? WORKER_PING_EVERY_MS : WORKER_PING_SOON_MS);
+	worker->ping_next = mono_after(rules->now, WORKER_PING_EVERY_MS);
 	rules_tell(rules, actions,
 		&(struct message){
 			.type = MESSAGE_PING, .ping = {.sequence = ++worker->ping_sequence}});

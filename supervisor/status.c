@@ -95,7 +95,8 @@ void status_fill(const struct shell *shell, struct mono now, struct control *out
 	const struct rules_worker *worker = &rules->worker;
 	const char *why;
 	uint64_t health = status_health(shell, &why);
-	bool has_contact = worker->contact_ms != UINT64_MAX && worker->pid > 0;
+	bool has_contact = worker->contact.ns != MONO_NEVER.ns && worker->pid > 0;
+	bool is_waiting = worker->retry.ns != MONO_NEVER.ns && worker->pid > 0;
 	*out = (struct control){.type = CONTROL_STATUS,
 		.status = {
 			.health = health,
@@ -115,9 +116,9 @@ void status_fill(const struct shell *shell, struct mono now, struct control *out
 			.worker_starts = shell->worker_starts,
 			.link = worker->link,
 			.link_detail = text_of(worker->detail),
-			.contact_ms = has_contact ? worker->contact_ms +
-							    mono_ms_since(now, worker->heard)
+			.contact_ms = has_contact ? mono_ms_since(now, worker->contact)
 						  : UINT64_MAX,
+			.retry_ms = is_waiting ? mono_ms_until(now, worker->retry) : UINT64_MAX,
 			.queued = rules_count_queued(rules),
 			.owed = rules_count_owed(rules),
 			.store = text_of(shell->store_trouble),

@@ -84,8 +84,8 @@ static void add_link(struct why *why)
 	bool is_up = worker->state == WORKER_UP || worker->state == WORKER_DEGRADED;
 	if (why->rules->gate.state == GATE_SHUT || !is_up || worker->link == LINK_UP)
 		return;
-	add(why, "dashboard", worker->contact_ms == UINT64_MAX ? worker->since : MONO_NEVER,
-		MONO_NEVER, "the dashboard, %s: %s", link_name(worker->link),
+	add(why, "dashboard", worker->contact.ns == MONO_NEVER.ns ? worker->since : MONO_NEVER,
+		worker->retry, "the dashboard, %s: %s", link_name(worker->link),
 		worker->detail[0] ? worker->detail : "nothing was tried yet");
 }
 

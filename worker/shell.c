@@ -45,6 +45,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 int shell_init(struct shell *shell, int channel_fd, int flight_fd)
 {
 	*shell = (struct shell){.state = SHELL_SILENT, .flight_fd = flight_fd, .link = LINK_NONE};
+	news_init(&shell->news);
 	shell->leave_due = MONO_NEVER;
 	shell->timer_due = MONO_NEVER;
 	struct event_config *config = event_config_new();
@@ -130,21 +131,27 @@ static void wait_for_something(struct shell *shell)
 	shell->now = mono_now();
 }
 
+/* Each try again goes through connecting: not worth a line. */
 static void log_link(struct shell *shell)
 {
-	char detail[REASON_BYTES_MAX + 1];
-	enum link link = agent_link(&shell->agent);
-	/* Each try again goes through connecting: not worth a line. */
+	struct message pong = news_pong(&shell->agent, shell->now, shell->ping);
+	enum link link = (enum link)pong.pong.link;
 	if (link == shell->link || link == LINK_CONNECTING)
 		return;
 	shell->link = link;
-	/* People who look at the status must not wait for the next ping to see it. */
-	shell_pong(shell);
-	shell_detail(&shell->agent, shell->now, detail);
 	if (link == LINK_UP)
-		log_info("link %s: %s", link_name(link), detail);
+		log_info("link %s: %.*s", link_name(link), TEXT_ARGS(pong.pong.detail));
 	else
-		log_warn("link %s: %s", link_name(link), detail);
+		log_warn("link %s: %.*s; next try in %" PRIu64 " s", link_name(link),
+			TEXT_ARGS(pong.pong.detail), (pong.pong.retry_ms + 999) / 1000);
+}
+
+static void tell_link(struct shell *shell)
+{
+	if (!news_is(&shell->news, &shell->agent))
+		return;
+	shell_pong(shell);
+	log_link(shell);
 }
 
 static void log_turn(const struct shell *shell, const struct agent_event *event)
@@ -171,7 +178,7 @@ static void turn(struct shell *shell)
 	log_turn(shell, &event);
 	for (uint32_t i = 0; i < shell->actions.count; i++)
 		shell_perform(shell, &shell->actions.list[i]);
-	log_link(shell);
+	tell_link(shell);
 }
 
 static void add_due(struct shell *shell)
@@ -233,25 +240,4 @@ int shell_run(struct shell *shell)
 		end_where_due(shell);
 	}
 	return shell->exit_code;
-}
-
-static void detail_of_wait(const struct contact *contact, struct mono now, char *to)
-{
-	snprintf(to, REASON_BYTES_MAX + 1, "%.300s; next try in %" PRIu64 " s", contact->reason,
-		(mono_ms_until(now, contact->due) + 999) / 1000);
-}
-
-void shell_detail(const struct agent *agent, struct mono now, char *to)
-{
-	const struct contact *contact = &agent->contact;
-	const char *words = "";
-	switch (contact->state) {
-	case CONTACT_CLOSED: words = "waiting for the gate"; break;
-	case CONTACT_TRYING: words = "registering with the dashboard"; break;
-	case CONTACT_UP: words = "registered with the dashboard"; break;
-	case CONTACT_WAITING:
-	case CONTACT_HELD:
-	case CONTACT_REFUSED: detail_of_wait(contact, now, to); return;
-	}
-	snprintf(to, REASON_BYTES_MAX + 1, "%s", words);
 }

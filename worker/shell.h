@@ -10,6 +10,7 @@
 
 #include "proto/channel.h"
 #include "proto/message.h"
+#include "worker/core/news.h"
 #include "worker/facts.h"
 #include "worker/flight.h"
 #include "worker/follow.h"
@@ -60,7 +61,8 @@ struct shell {
 	struct facts facts; /* of the last look */
 	struct payload payload;
 	struct follow follow;
-	enum link link;                        /* as it was logged last */
+	enum link link; /* as it was logged last */
+	struct news news;
 	char withheld[RUN_NAME_BYTES_MAX + 1]; /* whose output is not read; empty: none */
 	struct bytes body;                     /* of the request that is being made */
 	char probe_name[COMMAND_BYTES_MAX + 1];
@@ -85,6 +87,3 @@ void shell_perform(struct shell *shell, const struct agent_action *action);
 void shell_perform_session(struct shell *shell, const struct agent_action *action);
 /* Takes the reply of the request under way, if there is one. */
 void shell_take_reply(struct shell *shell);
-
-/* What the link is doing, one sentence. to holds REASON_BYTES_MAX + 1. */
-void shell_detail(const struct agent *agent, struct mono now, char *to);

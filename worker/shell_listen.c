@@ -61,18 +61,8 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 
 void shell_pong(struct shell *shell)
 {
-	char detail[REASON_BYTES_MAX + 1];
-	const struct contact *contact = &shell->agent.contact;
-	uint64_t contact_ms = contact->good.ns == MONO_NEVER.ns
-				      ? UINT64_MAX
-				      : mono_ms_since(shell->now, contact->good);
-	shell_detail(&shell->agent, shell->now, detail);
-	shell_say(shell, &(struct message){.type = MESSAGE_PONG,
-				 .pong = {.sequence = shell->ping,
-					 .link = agent_link(&shell->agent),
-					 .contact_ms = contact_ms,
-					 .events = shell->agent.steps,
-					 .detail = text_of(detail)}});
+	struct message pong = news_pong(&shell->agent, shell->now, shell->ping);
+	shell_say(shell, &pong);
 }
 
 static void on_probed(struct shell *shell, const struct message_probed *probed)

@@ -51,7 +51,6 @@
 
 /* The worker's life. */
 #define WORKER_PING_EVERY_MS  10000
-#define WORKER_PING_SOON_MS   1000 /* while the link is not up: status should not lag behind it */
 #define WORKER_DEGRADED_MS    15000
 #define WORKER_HUNG_MS        30000
 #define WORKER_SILENT_LINK_MS 600000  /* no contact though a probe succeeds */

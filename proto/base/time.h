@@ -42,6 +42,12 @@ static inline struct mono mono_after(struct mono now, uint64_t ms)
 	return (struct mono){now.ns + ms * NS_PER_MS};
 }
 
+/* The clock's start where that was less than ms ago. */
+static inline struct mono mono_before(struct mono now, uint64_t ms)
+{
+	return (struct mono){ms < now.ns / NS_PER_MS ? now.ns - ms * NS_PER_MS : 0};
+}
+
 static inline struct mono mono_earlier(struct mono a, struct mono b)
 {
 	return a.ns < b.ns ? a : b;

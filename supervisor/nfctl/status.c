@@ -50,6 +50,10 @@ static void show_link(const struct control_status *status)
 		printf(": ");
 		paint_foreign(status->link_detail);
 	}
+	if (status->retry_ms != UINT64_MAX) {
+		paint_duration(status->retry_ms, ago);
+		printf("; next try in %s", ago);
+	}
 	puts("");
 }
 

@@ -277,6 +277,13 @@ static void trace_turn(struct sim *sim, const struct agent_event *event)
 	sim_trace(sim, "worker: %.*s", (int)worker->line.size, (const char *)worker->line.data);
 }
 
+static void on_ping(struct sim *sim, uint64_t sequence)
+{
+	struct message pong = news_pong(&sim->worker->agent, sim_mono(sim), sequence);
+	sim->worker->ping = sequence;
+	worker_say(sim, &pong);
+}
+
 static void turn(struct sim *sim, const struct agent_event *event)
 {
 	struct sim_worker *worker = sim->worker;
@@ -298,6 +305,8 @@ static void turn(struct sim *sim, const struct agent_event *event)
 	if (sim->is_websocket)
 		worker_session_after(sim, event);
 	worker->answer_ticket = 0;
+	if (worker->is_alive && worker->life == life && news_is(&worker->news, &worker->agent))
+		on_ping(sim, worker->ping);
 	if (worker->is_leaving && worker->is_alive && worker->life == life)
 		worker_process_kill(sim, "it leaves");
 }
@@ -365,22 +374,11 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
 	text_copy(hello->own_token, token, sizeof(token));
 	worker->token = *token ? strtoull(token + strlen("token-"), NULL, 10) : 0;
 	agent_init(&worker->agent, &limits);
+	news_init(&worker->news);
+	worker->ping = 0;
 	worker->due = agent_due(&worker->agent);
 	worker->is_ready = true;
 	worker_say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
-}
-
-static void on_ping(struct sim *sim, uint64_t sequence)
-{
-	const struct contact *contact = &sim->worker->agent.contact;
-	uint64_t contact_ms = contact->good.ns == MONO_NEVER.ns
-				      ? UINT64_MAX
-				      : mono_ms_since(sim_mono(sim), contact->good);
-	worker_say(sim, &(struct message){.type = MESSAGE_PONG,
-				.pong = {.sequence = sequence,
-					.link = agent_link(&sim->worker->agent),
-					.contact_ms = contact_ms,
-					.detail = TEXT_NONE}});
 }
 
 static void on_ended(struct sim *sim, const struct message_ended *ended)

@@ -5,6 +5,7 @@
 #include "proto/message.h"
 #include "tests/sim/sim.h"
 #include "worker/core/agent.h"
+#include "worker/core/news.h"
 #include "worker/inbox.h"
 
 #define SIM_TOLD_MAX 256
@@ -33,6 +34,8 @@ struct sim_worker {
 	uint64_t life;
 	uint64_t token; /* the number of its own one; 0: none */
 	struct agent agent;
+	struct news news;
+	uint64_t ping;   /* of the last one heard */
 	struct mono due; /* of the core, after the last turn */
 	struct actions actions;
 	struct inbox inbox;

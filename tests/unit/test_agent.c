@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "worker/core/agent.h"
+#include "worker/core/news.h"
 
 static struct mono at(uint64_t ms)
 {
@@ -137,6 +138,10 @@ struct world {
 	uint32_t delivered;
 	struct agent_event_answer heartbeat_answer;
 	struct agent_event_answer report_answer;
+	struct news news;
+	uint32_t news_count;
+	uint64_t said_ms;
+	struct message_pong said; /* with the last of them */
 };
 
 static void step(struct world *world, const struct agent_event *event);
@@ -180,6 +185,11 @@ static void step(struct world *world, const struct agent_event *event)
 	agent_step(&world->agent, at(world->ms), event, &actions);
 	for (uint32_t i = 0; i < actions.count; i++)
 		react(world, &actions.list[i]);
+	if (!news_is(&world->news, &world->agent))
+		return;
+	world->news_count++;
+	world->said_ms = world->ms;
+	world->said = news_pong(&world->agent, at(world->ms), 0).pong;
 }
 
 static void owe(struct world *world, const char *run)
@@ -204,6 +214,7 @@ static struct world *make(uint64_t interval_ms)
 		.has_shared_token = true};
 	memset(&world, 0, sizeof(world));
 	agent_init(&world.agent, &limits);
+	news_init(&world.news);
 	world.heartbeat_answer.result = world.report_answer.result = ANSWER_GOOD;
 	world.heartbeat_answer.code = world.report_answer.code = 200;
 	return &world;
@@ -313,4 +324,27 @@ Test(agent, without_a_dashboard_nothing_is_ever_asked)
 	run_until(world, 600000);
 	cr_assert(eq(u32, world->heartbeats + world->reports, 0));
 	cr_assert(eq(int, (int)agent_link(&world->agent), LINK_NONE));
+}
+
+Test(agent, tells_of_the_link_when_it_changes)
+{
+	struct world *world = make(30000);
+	open_gate(world);
+	run_until(world, 600000);
+	cr_assert(eq(u64, world->said.link, LINK_UP));
+	cr_assert(eq(u64, world->said.retry_ms, UINT64_MAX));
+	cr_assert(eq(u64, world->said.contact_ms, 0));
+	cr_assert(le(u32, world->news_count, 2));
+	/* From then on each try that fails brings the time of the next. */
+	world->heartbeat_answer = (struct agent_event_answer){.result = ANSWER_CODE, .code = 500};
+	for (int i = 0; i < 20; i++) {
+		uint32_t beats = world->heartbeats;
+		while (world->heartbeats == beats)
+			run_until(world, world->ms + 100);
+		cr_assert(eq(u64, world->said.link, LINK_WAITING));
+		cr_assert(le(u64, world->said.retry_ms, RETRY_MAX_MS));
+		cr_assert(eq(u64, world->said_ms + world->said.retry_ms,
+			(agent_due(&world->agent).ns + NS_PER_MS - 1) / NS_PER_MS));
+	}
+	cr_assert(ge(u64, world->said.contact_ms, 60000));
 }

@@ -18,8 +18,7 @@ Test(rules_worker, is_pinged_and_stays_up_while_it_answers)
 {
 	world_up(&world, PROTOCOL_HTTP);
 	for (int i = 0; i < 100; i++) {
-		cr_assert(eq(u64, wait_for(ACTION_SEND),
-			i == 0 ? WORKER_PING_SOON_MS : WORKER_PING_EVERY_MS));
+		cr_assert(eq(u64, wait_for(ACTION_SEND), WORKER_PING_EVERY_MS));
 		cr_assert(world_sent(&world, MESSAGE_PING) != NULL);
 		world_says(
 			&world, (struct message){.type = MESSAGE_PONG, .pong = {.link = LINK_UP}});
@@ -164,6 +163,7 @@ Test(rules_worker, s13_silence_while_nobody_was_scheduled_is_not_the_workers)
 	 * it. */
 	world_says(&world, (struct message){.type = MESSAGE_PONG,
 				   .pong = {.link = LINK_WAITING,
+					   .retry_ms = UINT64_MAX,
 					   .contact_ms = WORKER_SILENT_LINK_MS + 60000}});
 	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
 	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
