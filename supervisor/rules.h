@@ -132,41 +132,43 @@ enum run_telling {
 	TELLING_FAILED, /* undeliverable */
 };
 
+/* What each step looks at in all runs stands first: it fits two lines of the processor's cache, and
+ * the texts are not touched. */
 struct rules_run {
 	enum run_state state;
 	enum run_telling telling;
-	char name[RUN_NAME_BYTES_MAX + 1];
-	char command[COMMAND_BYTES_MAX + 1];
-	uint64_t sequence;
 	enum origin origin;
-	int64_t wall_ms;
-	uint64_t request; /* of the worker that asked, in worker_epoch */
+	enum outcome outcome;
+	bool is_storing; /* one act at a time */
+	bool is_held;    /* asked for before the records were read: it has no number yet */
+	bool is_adopted; /* the runner is no child of ours: its process is watched */
+	bool is_announced;
+	bool is_killing;     /* the runner outlived every limit */
+	bool may_go_outside; /* an activation in a unit of its own is waited for */
+	uint8_t cancel;      /* 0, 't' or 'k': to be said once the runner listens */
+	uint8_t cancel_said; /* what the act under way, or the last one, says */
+	uint64_t sequence;
+	struct mono retry; /* when an act that failed is tried again, MONO_NEVER when none is due */
+	struct mono started;
+	uint64_t deadline_ms;
+	uint32_t worker_deaths; /* while it was told and not delivered */
+	uint32_t processes;     /* runners asked for or watched whose end was not seen */
+	uint32_t starts;        /* of a runner that came to nothing */
+	uint32_t tries;
+	uint64_t history_epoch; /* the worker that learnt of its end by the history */
+	uint64_t request;       /* of the worker that asked, in worker_epoch */
 	uint64_t worker_epoch;
 	uint64_t client; /* who of the control socket waits for the acceptance */
 	pid_t pid;
 	uint64_t start_ticks; /* of pid, where the record names it */
-	bool is_adopted;      /* the runner is no child of ours: its process is watched */
-	bool is_announced;
-	bool may_go_outside;    /* an activation in a unit of its own is waited for */
-	uint32_t processes;     /* runners asked for or watched whose end was not seen */
-	uint64_t history_epoch; /* the worker that learnt of its end by the history */
-	uint32_t worker_deaths; /* while it was told and not delivered */
-	uint32_t starts;        /* of a runner that came to nothing */
-	bool is_killing;        /* the runner outlived every limit */
-	uint8_t cancel;         /* 0, 't' or 'k': to be said once the runner listens */
-	uint8_t cancel_said;    /* what the act under way, or the last one, says */
-	struct mono started;
-	uint64_t deadline_ms;
-	uint64_t sent; /* the dashboard has its output up to there */
-	enum outcome outcome;
+	int64_t wall_ms;
 	int64_t code;
+	uint64_t sent; /* the dashboard has its output up to there */
+	char name[RUN_NAME_BYTES_MAX + 1];
+	char command[COMMAND_BYTES_MAX + 1];
 	char reason[REASON_BYTES_MAX + 1];
 	char summary[SHORT_TEXT_BYTES_MAX + 1];
 	char undeliverable[REASON_BYTES_MAX + 1];
-	struct mono retry; /* when an act that failed is tried again, MONO_NEVER when none is due */
-	uint32_t tries;
-	bool is_storing; /* one act at a time */
-	bool is_held;    /* asked for before the records were read: it has no number yet */
 };
 
 /* How the newest run of a command ended. */
