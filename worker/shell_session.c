@@ -49,7 +49,7 @@ static void ping(struct shell *shell, const struct agent_action *action)
 	if (websocket_ping(shell->websocket, sequence))
 		inbox_add(&shell->inbox,
 			&(struct agent_event){.type = EVENT_PINGED,
-				.pinged = {sequence, streamer_offset(&shell->streamer)}});
+				.pinged = {sequence, streamer_pinged(&shell->streamer)}});
 }
 
 static void report(struct shell *shell, const struct agent_action *action)

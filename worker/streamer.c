@@ -196,7 +196,7 @@ void streamer_start(struct streamer *streamer, struct event_base *base,
 		return;
 	streamer_stop(streamer, NULL);
 	streamer->is_on = true;
-	streamer->is_told = false;
+	streamer->is_told = streamer->is_noted = false;
 	streamer->is_ended = stream->ended;
 	streamer->due = now;
 	text_copy(stream->run, streamer->run, sizeof(streamer->run));
@@ -243,6 +243,15 @@ static void tell(struct streamer *streamer, struct websocket *websocket, struct 
 				 .type = EVENT_STREAMED, .streamed = {text_of(streamer->run)}});
 }
 
+static void note(struct streamer *streamer, struct inbox *inbox)
+{
+	if (streamer->is_noted)
+		return;
+	streamer->is_noted = true;
+	inbox_add(inbox,
+		&(struct agent_event){.type = EVENT_OUTPUT, .output = {text_of(streamer->run)}});
+}
+
 /* False: nothing more is there now. */
 static bool send_next(struct streamer *streamer, struct websocket *websocket, struct inbox *inbox)
 {
@@ -253,6 +262,7 @@ static bool send_next(struct streamer *streamer, struct websocket *websocket, st
 		/* What was not all sent is read again. */
 		if (!send_frame(streamer, websocket, &output, offset))
 			streamer->reader.offset = offset;
+		note(streamer, inbox);
 		return true;
 	case OUTPUT_WAITS:
 	case OUTPUT_BAD:
@@ -293,8 +303,9 @@ struct mono streamer_due(const struct streamer *streamer, const struct websocket
 	return streamer->due;
 }
 
-uint64_t streamer_offset(const struct streamer *streamer)
+uint64_t streamer_pinged(struct streamer *streamer)
 {
+	streamer->is_noted = false;
 	uint64_t offset = streamer->is_on ? streamer->reader.offset : 0;
 	for (uint64_t i = 0; i <= STREAM_RUNNER; i++) {
 		const struct streamer_line *line = &streamer->lines[i];

@@ -35,6 +35,7 @@ struct streamer {
 	bool is_on;
 	bool is_ended; /* all of the output is in the file */
 	bool is_told;  /* that it was all sent */
+	bool is_noted; /* that some was sent, since the ping before */
 	struct mono due;
 	struct output_reader reader; /* its fd is ours */
 	uint32_t skip; /* bytes of the frame at the reader's offset that were sent already */
@@ -50,9 +51,11 @@ void streamer_start(struct streamer *streamer, struct event_base *base,
 	const struct agent_action_stream *stream, struct mono now, struct websocket *websocket);
 /* What was not sent is said in a line when the connection still stands. */
 void streamer_stop(struct streamer *streamer, struct websocket *websocket);
-/* Sends what is new; adds streamed when all of an ended run's output is on its way. */
+/* Sends what is new; adds output when it begins to, and streamed when all of an ended run's output
+ * is on its way. */
 void streamer_work(struct streamer *streamer, struct mono now, struct event_base *base,
 	struct websocket *websocket, struct inbox *inbox);
 struct mono streamer_due(const struct streamer *streamer, const struct websocket *websocket);
-/* From where to go on after another connection: before a line that is not whole. */
-uint64_t streamer_offset(const struct streamer *streamer);
+/* A ping goes out now. From where to go on after another connection, should its pong be the last
+ * thing heard: before a line that is not whole. */
+uint64_t streamer_pinged(struct streamer *streamer);

@@ -12,6 +12,7 @@
 
 /* What the shell's streamer knows. */
 struct sim_stream {
+	bool is_noted; /* output went since the last ping, and the core knows */
 	bool is_on, is_ended, is_told;
 	char run[RUN_NAME_BYTES_MAX + 1];
 	char command[COMMAND_BYTES_MAX + 1];

@@ -53,6 +53,16 @@ static uint64_t grows_at(const struct sim *sim, const struct truth *truth)
 	return truth->output_from + (bursts + 1) * truth->output_gap;
 }
 
+/* Once between two pings. */
+static void note_output(struct sim *sim)
+{
+	struct sim_stream *stream = &sim->worker->stream;
+	if (stream->is_noted)
+		return;
+	stream->is_noted = true;
+	add(sim, (struct agent_event){.type = EVENT_OUTPUT, .output = {text_of(stream->run)}});
+}
+
 static void work(struct sim *sim)
 {
 	struct sim_stream *stream = &sim->worker->stream;
@@ -64,15 +74,18 @@ static void work(struct sim *sim)
 	}
 	if (stream->is_ended && size > 0 && worker_is_poisoned(sim, file))
 		return;
-	if (size > stream->offset)
+	if (size > stream->offset) {
 		send_output(sim, FRAME_OUTPUT, size);
+		note_output(sim);
+	}
 	uint64_t next = grows_at(sim, &file->truth);
 	if (!stream->is_ended && next != UINT64_MAX)
 		stream_in(sim, next - sim->now);
-	if (!stream->is_ended || stream->is_told)
-		return;
-	stream->is_told = true;
-	add(sim, (struct agent_event){.type = EVENT_STREAMED, .streamed = {text_of(stream->run)}});
+	if (stream->is_ended && !stream->is_told) {
+		stream->is_told = true;
+		add(sim, (struct agent_event){
+				 .type = EVENT_STREAMED, .streamed = {text_of(stream->run)}});
+	}
 	worker_turns(sim);
 }
 
@@ -105,7 +118,7 @@ static void start_stream(struct sim *sim, const struct agent_action_stream *acti
 	if (is_same)
 		return;
 	stream->is_on = true;
-	stream->is_told = false;
+	stream->is_told = stream->is_noted = false;
 	stream->offset = action->offset;
 	text_copy(action->run, stream->run, sizeof(stream->run));
 	uint64_t size = truth_output(sim, &file_of(sim, stream->run)->truth);
@@ -176,6 +189,7 @@ static void ping(struct sim *sim, uint64_t sequence)
 		struct truth *truth = &worker->unproven[i]->truth;
 		truth->proof = truth->proof ? truth->proof : sequence;
 	}
+	worker->stream.is_noted = false;
 	wire_say(sim, &(struct wire_frame){.kind = FRAME_PING, .sequence = sequence});
 	add(sim, (struct agent_event){.type = EVENT_PINGED,
 			 .pinged = {sequence, worker->stream.is_on ? worker->stream.offset : 0}});

@@ -210,6 +210,8 @@ static void handle_session(struct agent *agent, struct mono now, const struct ag
 		session_pong(agent, now, &event->pong, actions);
 	else if (event->type == EVENT_PINGED)
 		session_pinged(agent, &event->pinged);
+	else if (event->type == EVENT_OUTPUT)
+		delivery_output(agent, now, &event->output);
 	else
 		delivery_streamed(agent, &event->streamed);
 }
@@ -244,6 +246,7 @@ static void handle(struct agent *agent, struct mono now, const struct agent_even
 	case EVENT_PONG:
 	case EVENT_PINGED:
 	case EVENT_STREAMED:
+	case EVENT_OUTPUT:
 		if (has_session(agent))
 			handle_session(agent, now, event, actions);
 		break;

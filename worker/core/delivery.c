@@ -242,8 +242,8 @@ static void unstream(struct agent *agent, struct actions *actions)
 	agent->feed.run[0] = '\0';
 }
 
-static void stream(struct agent *agent, struct mono now, const struct agent_action_stream *wanted,
-	struct actions *actions)
+static void stream(
+	struct agent *agent, const struct agent_action_stream *wanted, struct actions *actions)
 {
 	struct feed *feed = &agent->feed;
 	bool is_same = feed->run[0] && text_is(wanted->run, feed->run);
@@ -254,7 +254,7 @@ static void stream(struct agent *agent, struct mono now, const struct agent_acti
 		text_copy(wanted->run, feed->run, sizeof(feed->run));
 		feed->told = wanted->offset;
 		feed->told_due = (struct mono){0};
-		session_ping_within(agent, now, SESSION_PING_STREAM_MS);
+		feed->is_unproven = false;
 	}
 	feed->is_ended = wanted->ended;
 	*action_add(actions, ACTION_STREAM) = (struct agent_action){
@@ -271,21 +271,24 @@ static void stream_next(struct agent *agent, struct mono now, struct actions *ac
 			debt->stream_due = mono_after(now, debt->outcome == OUTCOME_CANCELLED
 								   ? STREAM_DRAIN_STOP_MS
 								   : STREAM_DRAIN_MS);
-		stream(agent, now,
+		stream(agent,
 			&(struct agent_action_stream){
 				text_of(debt->run), text_of(debt->command), debt->sent, true},
 			actions);
 	} else if (!debt && agent->going.run[0] && agent->going.is_owed) {
-		stream(agent, now,
+		stream(agent,
 			&(struct agent_action_stream){text_of(agent->going.run),
 				text_of(agent->going.command), agent->going.sent, false},
 			actions);
 	}
 }
 
-bool delivery_is_streaming(const struct agent *agent)
+void delivery_output(struct agent *agent, struct mono now, const struct agent_event_output *output)
 {
-	return agent->feed.run[0] != '\0';
+	if (!agent->feed.run[0] || !text_is(output->run, agent->feed.run))
+		return;
+	agent->feed.is_unproven = true;
+	session_ping_within(agent, now, SESSION_PING_STREAM_MS);
 }
 
 void delivery_streamed(struct agent *agent, const struct agent_event_streamed *streamed)

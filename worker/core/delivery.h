@@ -36,6 +36,7 @@ struct feed {
 	char run[RUN_NAME_BYTES_MAX + 1];  /* empty: none */
 	char last[RUN_NAME_BYTES_MAX + 1]; /* the one before, which an action may lend */
 	bool is_ended;                     /* the shell was told that all of it is there */
+	bool is_unproven;                  /* output went that no ping follows yet */
 	uint64_t told;                     /* the supervisor, of what the dashboard has */
 	struct mono told_due;
 };
@@ -59,4 +60,4 @@ void delivery_lock_known(struct agent *agent);
 void delivery_closed(struct agent *agent, struct actions *actions);
 void delivery_next(struct agent *agent, struct mono now, struct actions *actions);
 struct mono delivery_due(const struct agent *agent);
-bool delivery_is_streaming(const struct agent *agent);
+void delivery_output(struct agent *agent, struct mono now, const struct agent_event_output *output);

@@ -53,7 +53,7 @@
 /* WebSocket. The dashboard closes after 60 s without traffic and pings every 54 s. */
 #define SESSION_REGISTER_MS    10000
 #define SESSION_PING_EVERY_MS  10000
-#define SESSION_PING_STREAM_MS 1000 /* while output is sent: what it has must be known */
+#define SESSION_PING_STREAM_MS 1000 /* after output was sent: what it has must be known */
 #define SESSION_SILENT_MS      45000
 #define SESSION_DOUBT_MS       5000 /* after the network changed */
 #define SESSION_EVICTED_MIN_MS 5000

@@ -224,7 +224,7 @@ void session_pong(struct agent *agent, struct mono now, const struct agent_event
 	was_heard(session, now);
 	contact_was_good(&agent->contact, now);
 	ping->due = mono_after(
-		now, delivery_is_streaming(agent) ? SESSION_PING_STREAM_MS : SESSION_PING_EVERY_MS);
+		now, agent->feed.is_unproven ? SESSION_PING_STREAM_MS : SESSION_PING_EVERY_MS);
 	delivery_pong(agent, now, ping, actions);
 }
 
@@ -254,6 +254,7 @@ static void ping(struct agent *agent, struct mono now, struct actions *actions)
 	ping->is_out = true;
 	ping->offset = 0;
 	memcpy(ping->run, agent->feed.run, sizeof(ping->run));
+	agent->feed.is_unproven = false;
 	ping->due = mono_after(now, SESSION_PING_EVERY_MS);
 	action_add(actions, ACTION_PING)->ping.sequence = ++ping->sequence;
 }
