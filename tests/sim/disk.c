@@ -51,13 +51,17 @@ void disk_remove(struct file *file)
 {
 	file->is_there = file->is_there_synced = false;
 	file->dirty_from = file->dirty_to = 0;
+	file->is_parsed = false;
 	memset(file->data, 0, sizeof(file->data));
 	memset(file->synced, 0, sizeof(file->synced));
 }
 
-void disk_read(const struct file *file, struct record *record)
+const struct record *disk_read(struct file *file)
 {
-	record_parse(record, file->data, sizeof(file->data));
+	if (!file->is_parsed)
+		record_parse(&file->record, file->data, sizeof(file->data));
+	file->is_parsed = true;
+	return &file->record;
 }
 
 static void mark(struct file *file, uint32_t from, uint32_t to)
@@ -82,6 +86,7 @@ bool disk_append(struct file *file, struct record *record, const struct record_f
 		record->bytes + bytes.size > sizeof(file->data))
 		return false;
 	memcpy(file->data + record->bytes, bytes.data, bytes.size);
+	file->is_parsed = false;
 	mark(file, record->bytes, record->bytes + bytes.size);
 	record->bytes += bytes.size;
 	record_fold(record, frame);
@@ -116,6 +121,7 @@ static void tear(struct sim *sim, struct file *file)
 	}
 	if (last == 0)
 		return;
+	file->is_parsed = false;
 	uint32_t cut = first + (uint32_t)sim_random(sim, last - first + 1);
 	memcpy(file->data + cut, file->synced + cut, sizeof(file->data) - cut);
 	if (cut > first && sim_random(sim, 4) == 0)
@@ -140,14 +146,12 @@ void disk_power_cut(struct sim *sim)
 
 void disk_note_losses(struct disk *disk)
 {
-	struct record record;
 	for (uint32_t i = 0; i < disk->count; i++) {
 		struct file *file = disk->files[i];
 		bool is_held = file->lock != 0 && !file->truth.is_handed;
 		if (file->truth.executions == 0 || is_held || file->truth.was_killed)
 			continue;
-		disk_read(file, &record);
-		file->truth.was_killed = record.state != RECORD_FINISHED;
+		file->truth.was_killed = disk_read(file)->state != RECORD_FINISHED;
 	}
 }
 

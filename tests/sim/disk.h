@@ -57,6 +57,8 @@ struct file {
 	uint8_t synced[DISK_FILE_BYTES];
 	uint32_t dirty_from, dirty_to; /* written since the last fsync, whatever that said */
 	struct truth truth;
+	bool is_parsed; /* what data says is in record */
+	struct record record;
 };
 
 struct disk {
@@ -72,7 +74,8 @@ bool truth_is_known_told(const struct sim *sim, const struct truth *truth);
 struct file *disk_find(struct disk *disk, const char *name);
 struct file *disk_make(struct sim *sim, const char *name);
 void disk_remove(struct file *file);
-void disk_read(const struct file *file, struct record *record);
+/* What the bytes say now; lent until they change. */
+const struct record *disk_read(struct file *file);
 /* Appends as record_append() does. False: no room. */
 bool disk_append(struct file *file, struct record *record, const struct record_frame *frame);
 /* Writes the same bytes again, so that the next fsync has them to write. */

@@ -147,21 +147,20 @@ void host_check_end(struct sim *sim)
 	worker_process_check_end(sim);
 	if (sim->is_websocket)
 		session_check_end(sim);
-	struct record record;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
-		const struct file *file = sim->disk.files[i];
+		struct file *file = sim->disk.files[i];
 		const struct truth *truth = &file->truth;
 		if (!file->is_there && !truth->is_accepted)
 			continue;
 		sim_check(sim, file->is_there, "%s was accepted and is gone", file->name);
-		disk_read(file, &record);
-		if (record.state == RECORD_EMPTY && !truth->is_accepted)
+		const struct record *record = disk_read(file);
+		if (record->state == RECORD_EMPTY && !truth->is_accepted)
 			continue; /* nothing of it ever reached the disk */
-		sim_check(sim, record.state == RECORD_FINISHED, "%s has no outcome", file->name);
+		sim_check(sim, record->state == RECORD_FINISHED, "%s has no outcome", file->name);
 		if (truth->ticket == 0)
 			continue;
 		sim_check(sim, truth->deliveries > 0 || truth->is_undeliverable,
 			"%s was never told", file->name);
-		sim_check(sim, record.told != RECORD_NOT_TOLD, "%s is still owed", file->name);
+		sim_check(sim, record->told != RECORD_NOT_TOLD, "%s is still owed", file->name);
 	}
 }

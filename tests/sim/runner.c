@@ -79,7 +79,7 @@ static void open_record(struct sim *sim, struct process *process)
 {
 	/* The turn: the folder's lock. */
 	if (sim->turn != 0 && sim->turn != process->id) {
-		disk_read(process->file, &process->record);
+		process->record = *disk_read(process->file);
 		if (process->record.state == RECORD_WAITING)
 			process_next(sim, process, 20 * NS_PER_MS);
 		else
@@ -92,7 +92,7 @@ static void open_record(struct sim *sim, struct process *process)
 		return;
 	}
 	process->file->lock = process->id;
-	disk_read(process->file, &process->record);
+	process->record = *disk_read(process->file);
 	if (process->record.state != RECORD_WAITING) {
 		process_end(sim, process);
 		return;

@@ -270,17 +270,16 @@ void session_lost(struct sim *sim, uint64_t number)
 
 /* ---- the end ---- */
 
-bool file_is_good_switch(const struct file *file)
+bool file_is_good_switch(struct file *file)
 {
-	struct record record;
-	disk_read(file, &record);
-	bool switches = strcmp(record.command, "switch") == 0 ||
-			strcmp(record.command, "rollback") == 0 ||
-			strcmp(record.command, "pull-switch") == 0;
-	return switches && record.outcome == OUTCOME_EXITED && record.code == 0;
+	const struct record *record = disk_read(file);
+	bool switches = strcmp(record->command, "switch") == 0 ||
+			strcmp(record->command, "rollback") == 0 ||
+			strcmp(record->command, "pull-switch") == 0;
+	return switches && record->outcome == OUTCOME_EXITED && record->code == 0;
 }
 
-void session_expect_leave(struct sim *sim, const struct file *file, uint64_t incarnation)
+void session_expect_leave(struct sim *sim, struct file *file, uint64_t incarnation)
 {
 	if (sim->is_websocket && incarnation == supervisor_incarnation(sim) &&
 		file_is_good_switch(file))
@@ -320,12 +319,11 @@ static void note_end(uint8_t says[PARTS], const struct record *record)
 /* A worker that began later knows of each command only the newest end. */
 static bool is_newest(const struct sim *sim, const struct record *record)
 {
-	struct record other;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
-		disk_read(sim->disk.files[i], &other);
-		if (other.sequence > record->sequence && other.state == RECORD_FINISHED &&
-			other.outcome != OUTCOME_REFUSED &&
-			strcmp(other.command, record->command) == 0)
+		const struct record *other = disk_read(sim->disk.files[i]);
+		if (other->sequence > record->sequence && other->state == RECORD_FINISHED &&
+			other->outcome != OUTCOME_REFUSED &&
+			strcmp(other->command, record->command) == 0)
 			return false;
 	}
 	return true;
@@ -344,7 +342,7 @@ static void check_compartments(struct sim *sim)
 	uint8_t all[PARTS] = {0}, newest[PARTS] = {0};
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
-		disk_read(sim->disk.files[i], &records[count]);
+		records[count] = *disk_read(sim->disk.files[i]);
 		count += records[count].state == RECORD_FINISHED &&
 			 records[count].outcome != OUTCOME_REFUSED;
 	}

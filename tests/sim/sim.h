@@ -232,5 +232,5 @@ void session_note_kill(struct sim *sim);
 /* A kill came after that command. */
 bool session_may_end(const struct sim *sim, uint64_t ticket);
 /* A run was delivered; after a good switch that supervisor must give way to a new one. */
-void session_expect_leave(struct sim *sim, const struct file *file, uint64_t incarnation);
-bool file_is_good_switch(const struct file *file);
+void session_expect_leave(struct sim *sim, struct file *file, uint64_t incarnation);
+bool file_is_good_switch(struct file *file);

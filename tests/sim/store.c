@@ -110,7 +110,7 @@ static void lock_file(struct sim *sim, struct process *process)
 		return;
 	}
 	file->lock = process->id;
-	disk_read(file, &process->record);
+	process->record = *disk_read(file);
 	bool is_orphan = process->incarnation != supervisor_incarnation(sim) ||
 			 !supervisor_is_up(sim);
 	if (process->act == ACT_ACCEPT && process->record.state == RECORD_EMPTY && is_orphan) {
@@ -226,7 +226,7 @@ static void settle_run(struct sim *sim, struct process *process)
 		return;
 	}
 	bool is_live = file->lock != 0;
-	disk_read(file, &record);
+	record = *disk_read(file);
 	bool is_good = true;
 	if (!is_live && record.state == RECORD_RUNNING) {
 		is_good = settle(sim, file, &record);
@@ -251,7 +251,7 @@ static void end_hung(struct sim *sim, struct process *process)
 	struct record record;
 	struct file *file = disk_find(&sim->disk, process->copy.name);
 	if (process->step == STORE_OPENS && file) {
-		disk_read(file, &record);
+		record = *disk_read(file);
 		struct process *runner = process_runner(sim, record.pid);
 		if (runner && record.start_ticks == runner->id * 7ull)
 			process_kill(sim, runner->id);
@@ -286,7 +286,7 @@ static bool find_one(
 {
 	struct record record;
 	struct rules_event event = {.type = EVENT_FOUND};
-	disk_read(file, &record);
+	record = *disk_read(file);
 	if (record.state == RECORD_EMPTY && file->lock == 0) {
 		sim_check(sim, !file->truth.is_accepted, "%s was accepted and is gone", file->name);
 		disk_remove(file); /* set aside */
@@ -309,15 +309,14 @@ static bool find_one(
 /* The newest of its command that ended, whatever was refused after it. */
 static bool is_last(struct sim *sim, uint32_t index, const struct record *record)
 {
-	struct record other;
 	if (record->state != RECORD_FINISHED || record->outcome == OUTCOME_REFUSED)
 		return false;
 	for (uint32_t i = index + 1; i < sim->disk.count; i++) {
 		if (!sim->disk.files[i]->is_there)
 			continue;
-		disk_read(sim->disk.files[i], &other);
-		if (other.state == RECORD_FINISHED && other.outcome != OUTCOME_REFUSED &&
-			strcmp(other.command, record->command) == 0)
+		const struct record *other = disk_read(sim->disk.files[i]);
+		if (other->state == RECORD_FINISHED && other->outcome != OUTCOME_REFUSED &&
+			strcmp(other->command, record->command) == 0)
 			return false;
 	}
 	return true;
@@ -326,7 +325,6 @@ static bool is_last(struct sim *sim, uint32_t index, const struct record *record
 static void scan(struct sim *sim, struct process *process)
 {
 	struct rules_event event = {.type = EVENT_STORED};
-	struct record record;
 	if (!process_disk_works(sim)) {
 		done(sim, process, EIO);
 		return;
@@ -337,13 +335,13 @@ static void scan(struct sim *sim, struct process *process)
 		struct file *file = sim->disk.files[i];
 		if (!file->is_there)
 			continue;
-		disk_read(file, &record);
-		if (record.sequence > event.stored.sequence)
-			event.stored.sequence = record.sequence;
-		bool is_wanted = record.state != RECORD_FINISHED ||
-				 (record.told == RECORD_NOT_TOLD &&
-					 record.origin == ORIGIN_DASHBOARD);
-		bool is_new = i + 8 >= sim->disk.count || is_last(sim, i, &record);
+		const struct record *record = disk_read(file);
+		if (record->sequence > event.stored.sequence)
+			event.stored.sequence = record->sequence;
+		bool is_wanted = record->state != RECORD_FINISHED ||
+				 (record->told == RECORD_NOT_TOLD &&
+					 record->origin == ORIGIN_DASHBOARD);
+		bool is_new = i + 8 >= sim->disk.count || is_last(sim, i, record);
 		event.stored.is_more |= is_wanted && said == RUNS_KNOWN_MAX - 16 && !is_new;
 		if ((!is_wanted || said == RUNS_KNOWN_MAX - 16) && !is_new)
 			continue;
