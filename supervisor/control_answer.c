@@ -125,7 +125,7 @@ static void answer_status(struct control_client *client, const struct control *a
 	/* Newest first, without sorting the table itself. */
 	for (uint64_t said = 0; said < asked->ask_status.runs_max; said++) {
 		const struct rules_run *newest = NULL;
-		for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		for (uint32_t i = 0; i < rules->run_count; i++) {
 			const struct rules_run *run = &rules->runs[i];
 			if (run->state != RUN_FREE && run->sequence < below &&
 				(!newest || run->sequence > newest->sequence))

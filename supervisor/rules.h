@@ -266,6 +266,7 @@ struct rules {
 	struct rules_worker worker;
 	struct rules_token token;
 	struct rules_run runs[RUNS_KNOWN_MAX];
+	uint32_t run_count; /* places that were ever taken: those beyond are free */
 	struct rules_past history[RULES_HISTORY_MAX];
 	bool is_scanning, is_scanned, is_more_owed;
 	bool is_left_out; /* by the scan under way: a run that is owed, for want of a place */

@@ -68,7 +68,7 @@ static void tell(struct rules *rules, const struct rules_past *past, struct rule
 void history_tell(struct rules *rules, struct rules_actions *actions)
 {
 	uint64_t last = 0;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].state == RUN_ENDED)
 			rules->runs[i].history_epoch = rules->worker.epoch;
 	}

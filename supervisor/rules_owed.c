@@ -30,7 +30,7 @@ bool rules_is_poison(const struct rules_run *run)
 uint32_t rules_count_owed(const struct rules *rules)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+	for (uint32_t i = 0; i < rules->run_count; i++)
 		count += rules->runs[i].state == RUN_ENDED && runs_is_owed(&rules->runs[i]);
 	return count;
 }
@@ -38,7 +38,7 @@ uint32_t rules_count_owed(const struct rules *rules)
 uint32_t rules_count_poison(const struct rules *rules)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+	for (uint32_t i = 0; i < rules->run_count; i++)
 		count += rules->runs[i].state == RUN_ENDED && rules_is_poison(&rules->runs[i]);
 	return count;
 }
@@ -72,7 +72,7 @@ static bool is_before(const struct rules_run *a, const struct rules_run *b)
 static uint32_t next_owed(const struct rules *rules)
 {
 	uint32_t next = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_ENDED && run->telling == TELLING_OWED &&
 			(next == RULES_NO_RUN || is_before(run, &rules->runs[next])))
@@ -87,7 +87,7 @@ static uint32_t count_told(const struct rules *rules, uint32_t *window)
 {
 	uint32_t told = 0;
 	*window = RUNS_OWED_TOLD_MAX;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		told += run->telling == TELLING_TOLD || run->telling == TELLING_MARKING;
 		if (run->state == RUN_ENDED && runs_is_owed(run) && run->worker_deaths > 0)
@@ -112,7 +112,7 @@ void runs_tell_owed(struct rules *rules, struct rules_actions *actions)
 
 void runs_worker_gone(struct rules *rules, bool is_blamed)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		struct rules_run *run = &rules->runs[i];
 		if (run->telling != TELLING_TOLD)
 			continue;

@@ -25,7 +25,7 @@ bool runs_has_room(const struct rules_actions *actions)
 
 uint32_t rules_busy_run(const struct rules *rules)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		switch (rules->runs[i].state) {
 		case RUN_STARTING:
 		case RUN_GOING:
@@ -42,7 +42,7 @@ uint32_t rules_busy_run(const struct rules *rules)
 
 uint32_t rules_leftover_run(const struct rules *rules)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->processes > 0 && (run->state == RUN_ENDED || run->state == RUN_KEEPING))
 			return i;
@@ -53,7 +53,7 @@ uint32_t rules_leftover_run(const struct rules *rules)
 static uint32_t count_state(const struct rules *rules, enum run_state state)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+	for (uint32_t i = 0; i < rules->run_count; i++)
 		count += rules->runs[i].state == state;
 	return count;
 }
@@ -65,7 +65,7 @@ uint32_t rules_count_queued(const struct rules *rules)
 
 bool runs_are_storing(const struct rules *rules)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].is_storing)
 			return true;
 	}
@@ -74,7 +74,7 @@ bool runs_are_storing(const struct rules *rules)
 
 uint32_t runs_find(const struct rules *rules, struct text name)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].state != RUN_FREE && text_is(name, rules->runs[i].name))
 			return i;
 	}
@@ -93,7 +93,7 @@ static uint32_t find_meant(const struct rules *rules, const struct rules_run *ex
 {
 	uint32_t oldest = rules_busy_run(rules);
 	bool is_busy = oldest != RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && !is_busy; i++) {
+	for (uint32_t i = 0; i < rules->run_count && !is_busy; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (is_waiting(run) && run != except && !(except && run->is_held) &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
@@ -106,7 +106,7 @@ static uint32_t find_meant(const struct rules *rules, const struct rules_run *ex
 static uint32_t take_place(struct rules *rules)
 {
 	uint32_t oldest = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_FREE) {
 			oldest = i;
@@ -117,6 +117,9 @@ static uint32_t take_place(struct rules *rules)
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
 			oldest = i;
 	}
+	bool is_free = oldest != RULES_NO_RUN && rules->runs[oldest].state == RUN_FREE;
+	if (!is_free && rules->run_count < RUNS_KNOWN_MAX)
+		oldest = rules->run_count++;
 	if (oldest != RULES_NO_RUN)
 		rules->runs[oldest] = (struct rules_run){.retry = MONO_NEVER};
 	return oldest;
@@ -216,7 +219,7 @@ void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 				.accepted = {.run = text_of(rules->runs[waiting].name),
 					.command = text_of(rules->runs[waiting].command),
 					.queued = true}});
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].state == RUN_GOING)
 			tell_started(rules, &rules->runs[i], actions);
 	}
@@ -261,7 +264,7 @@ static void start_next(struct rules *rules, struct rules_actions *actions)
 		leave_is_under_way(rules) || rules->is_cloning ||
 		rules_busy_run(rules) != RULES_NO_RUN || rules_leftover_run(rules) != RULES_NO_RUN)
 		return;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_QUEUED && !run->is_storing && !run->cancel &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
@@ -492,7 +495,7 @@ static bool is_known(const struct rules *rules, struct text command)
 static uint32_t take_owed_place(struct rules *rules)
 {
 	uint32_t youngest = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_ENDED && run->telling == TELLING_OWED && !run->is_storing &&
 			run->processes == 0 && run->worker_deaths == 0 && i != rules->leave.run &&
@@ -513,7 +516,7 @@ static bool find_refusal(
 {
 	uint32_t waiting = 0;
 	bool is_double = false;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		bool waits = is_waiting(run);
 		waiting += waits;
@@ -766,7 +769,7 @@ static void stored_run(
 static uint32_t oldest_held(const struct rules *rules)
 {
 	uint32_t oldest = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_ACCEPTING && run->is_held &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
@@ -917,7 +920,7 @@ static void end_hung(struct rules *rules, uint32_t index, struct rules_actions *
 
 void runs_due(struct rules *rules, struct rules_actions *actions)
 {
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX && runs_has_room(actions); i++) {
+	for (uint32_t i = 0; i < rules->run_count && runs_has_room(actions); i++) {
 		struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_FREE)
 			continue;
@@ -942,7 +945,7 @@ void runs_due(struct rules *rules, struct rules_actions *actions)
 struct mono runs_next(const struct rules *rules)
 {
 	struct mono next = MONO_NEVER;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		if (run->state == RUN_FREE)
 			continue;

@@ -579,7 +579,7 @@ uint32_t supervisor_queued(const struct sim *sim)
 bool supervisor_is_busy(const struct sim *sim)
 {
 	const struct rules *rules = sim->supervisor->rules;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].state != RUN_FREE && rules->runs[i].state != RUN_ENDED)
 			return true;
 	}
