@@ -22,6 +22,13 @@ const struct schema_type *schema_find(const struct schema *schema, uint32_t id)
 
 static int sink_bytes(void *data, const char *at, size_t size)
 {
+	struct bytes *to = data;
+	/* Most are a few bytes, into a buffer that was used before. */
+	if (size <= to->room - to->size) {
+		memcpy(to->data + to->size, at, size);
+		to->size += (uint32_t)size;
+		return 0;
+	}
 	return size > FRAME_BYTES_MAX ? -1 : bytes_append(data, at, (uint32_t)size);
 }
 
