@@ -509,7 +509,7 @@ static int open_loop(struct shell *shell)
 	struct event_config *config = event_config_new();
 	check(config != NULL);
 	/* One read of the clock a wake is ours to make. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
 	shell->base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (!shell->base) {

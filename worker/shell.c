@@ -15,9 +15,6 @@
 /* In one wake-up; then the sockets are looked at again. */
 #define TURNS_MAX 64
 
-#define TIMER_LONG_MS  50
-#define TIMER_SLACK_MS 5
-
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct shell *shell = data;
@@ -50,7 +47,10 @@ int shell_init(struct shell *shell, int channel_fd, int flight_fd)
 	shell->timer_due = MONO_NEVER;
 	struct event_config *config = event_config_new();
 	if (config) {
-		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		/* Its other clock is up to a tick of the kernel behind: every second wait would end
+		 * early, and be followed by another. */
+		event_config_set_flag(
+			config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
 		shell->base = event_base_new_with_config(config);
 		event_config_free(config);
 	}
@@ -104,10 +104,6 @@ static void set_timer(struct shell *shell, struct mono due)
 		return;
 	}
 	uint64_t wait_ms = mono_ms_until(mono_now(), due);
-	/* libevent's clock is up to a tick of the kernel behind: without the slack a long wait ends
-	 * early and is followed by several of a millisecond. */
-	if (wait_ms > TIMER_LONG_MS)
-		wait_ms += TIMER_SLACK_MS;
 	struct timeval wait = {(time_t)(wait_ms / 1000), (suseconds_t)(wait_ms % 1000 * 1000)};
 	evtimer_add(shell->timer, &wait);
 }
