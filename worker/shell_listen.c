@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/base/log.h"
+#include "worker/heard.h"
 
 static void fail(struct shell *shell, const char *what)
 {
@@ -76,68 +77,28 @@ static void on_probed(struct shell *shell, const struct message_probed *probed)
 				wall_ms(wall_now())}});
 }
 
-static void on_ended(struct shell *shell, const struct message_ended *ended)
+/* What more than an event it is. */
+static void note(struct shell *shell, const struct message *message)
 {
-	if (ended->withheld)
-		text_copy(ended->run, shell->withheld, sizeof(shell->withheld));
-	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_ENDED,
-					 .ended = {.run = ended->run,
-						 .command = ended->command,
-						 .outcome = ended->outcome,
-						 .code = ended->code,
-						 .reason = ended->reason,
-						 .summary = ended->summary,
-						 .owed = ended->owed,
-						 .sent = ended->sent,
-						 .wall_ms = wall_ms(wall_now()),
-						 .again = ended->again}});
+	if (message->type == MESSAGE_ENDED && message->ended.withheld)
+		text_copy(message->ended.run, shell->withheld, sizeof(shell->withheld));
+	if (message->type == MESSAGE_KEPT && !message->kept.kept)
+		log_warn("the token is not on disk: %.*s", TEXT_ARGS(message->kept.reason));
 }
-
-#define ADD(NAME, ...) inbox_add(&shell->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
 
 static void on_message(struct shell *shell, const struct message *message)
 {
-	switch (message->type) {
-	case MESSAGE_PING:
+	struct agent_event event;
+	if (message->type == MESSAGE_PING) {
 		shell->ping = message->ping.sequence;
 		shell_pong(shell);
-		return;
-	case MESSAGE_PROBED: on_probed(shell, &message->probed); return;
-	case MESSAGE_ENDED: on_ended(shell, &message->ended); return;
-	case MESSAGE_OPEN: ADD(EVENT_OPEN, .open = {message->open.waited_ms}); return;
-	case MESSAGE_NETWORK: ADD(EVENT_NETWORK, .network = {message->network.sequence}); return;
-	case MESSAGE_ACCEPTED:
-		ADD(EVENT_ACCEPTED, .accepted = {message->accepted.request, message->accepted.run});
-		return;
-	case MESSAGE_STARTED:
-		ADD(EVENT_STARTED, .started = {message->started.run, message->started.command,
-					   message->started.owed, message->started.pid,
-					   message->started.sent, wall_ms(wall_now())});
-		return;
-	case MESSAGE_KEPT:
-		if (!message->kept.kept)
-			log_warn("the token is not on disk: %.*s", TEXT_ARGS(message->kept.reason));
-		ADD(EVENT_KEPT, .kept = {message->kept.kept});
-		return;
-	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); return;
-	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); return;
-	case MESSAGE_HISTORY:
-		ADD(EVENT_HISTORY, .history = {message->history.command, message->history.outcome,
-					   message->history.code, message->history.reason,
-					   message->history.summary, message->history.wall_ms});
-		return;
-	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); return;
-	case MESSAGE_HELLO:
-	case MESSAGE_READY:
-	case MESSAGE_PONG:
-	case MESSAGE_RUN:
-	case MESSAGE_CANCEL:
-	case MESSAGE_SENT:
-	case MESSAGE_DELIVERED:
-	case MESSAGE_UNDELIVERABLE:
-	case MESSAGE_PROBE:
-	case MESSAGE_TOKEN:
-	case MESSAGE_LEAVE: fail(shell, "the supervisor said what is not its to say"); return;
+	} else if (message->type == MESSAGE_PROBED) {
+		on_probed(shell, &message->probed);
+	} else if (heard_event(message, wall_now(), &event)) {
+		note(shell, message);
+		inbox_add(&shell->inbox, &event);
+	} else {
+		fail(shell, "the supervisor said what is not its to say");
 	}
 }
 

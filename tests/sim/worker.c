@@ -6,6 +6,7 @@
 
 #include "proto/base/check.h"
 #include "tests/sim/worker.h"
+#include "worker/heard.h"
 #include "worker/trace.h"
 
 #define TURN_SAYS_BYTES_MAX (3 * (FRAME_BYTES_MAX + FRAME_HEAD_BYTES))
@@ -381,73 +382,32 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
 	worker_say(sim, &(struct message){.type = MESSAGE_READY, .ready = {hello->epoch}});
 }
 
-static void on_ended(struct sim *sim, const struct message_ended *ended)
+static void on_probed(struct sim *sim, const struct message_probed *probed)
 {
-	struct sim_worker *worker = sim->worker;
-	if (ended->withheld)
-		text_copy(ended->run, worker->withheld, sizeof(worker->withheld));
-	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ENDED,
-					  .ended = {.run = ended->run,
-						  .command = ended->command,
-						  .outcome = ended->outcome,
-						  .code = ended->code,
-						  .reason = ended->reason,
-						  .summary = ended->summary,
-						  .owed = ended->owed,
-						  .sent = ended->sent,
-						  .again = ended->again,
-						  .wall_ms = wall_ms(sim_wall(sim))}});
-}
-
-#define ADD(NAME, ...) \
-	inbox_add(&sim->worker->inbox, &(struct agent_event){.type = NAME, __VA_ARGS__})
-
-static void on_history(struct sim *sim, const struct message_history *past)
-{
-	ADD(EVENT_HISTORY, .history = {past->command, past->outcome, past->code, past->reason,
-				   past->summary, past->wall_ms});
+	inbox_add(&sim->worker->inbox,
+		&(struct agent_event){.type = EVENT_PROBED,
+			.probed = {.id = probed->request,
+				.good = true,
+				.value = text_of(sim->is_websocket ? "0" : "abc1234"),
+				.wall_ms = wall_ms(sim_wall(sim))}});
 }
 
 static void on_message(struct sim *sim, const struct message *message)
 {
-	switch (message->type) {
-	case MESSAGE_HELLO: on_hello(sim, &message->hello); break;
-	case MESSAGE_PING: on_ping(sim, message->ping.sequence); break;
-	case MESSAGE_OPEN: ADD(EVENT_OPEN, .open = {message->open.waited_ms}); break;
-	case MESSAGE_NETWORK: ADD(EVENT_NETWORK, .network = {message->network.sequence}); break;
-	case MESSAGE_ACCEPTED:
-		ADD(EVENT_ACCEPTED, .accepted = {message->accepted.request, message->accepted.run});
-		break;
-	case MESSAGE_STARTED:
-		ADD(EVENT_STARTED, .started = {.run = message->started.run,
-					   .command = message->started.command,
-					   .owed = message->started.owed,
-					   .pid = message->started.pid,
-					   .sent = message->started.sent,
-					   .wall_ms = wall_ms(sim_wall(sim))});
-		break;
-	case MESSAGE_ENDED: on_ended(sim, &message->ended); break;
-	case MESSAGE_PROBED:
-		ADD(EVENT_PROBED, .probed = {.id = message->probed.request,
-					  .good = true,
-					  .value = text_of(sim->is_websocket ? "0" : "abc1234"),
-					  .wall_ms = wall_ms(sim_wall(sim))});
-		break;
-	case MESSAGE_KEPT: ADD(EVENT_KEPT, .kept = {message->kept.kept}); break;
-	case MESSAGE_MARKED: ADD(EVENT_MARKED, .marked = {message->marked.run}); break;
-	case MESSAGE_PAUSED: ADD(EVENT_PAUSED, .paused = {message->paused.paused}); break;
-	case MESSAGE_STOP: ADD(EVENT_STOP, .stop = {message->stop.grace_ms}); break;
-	case MESSAGE_HISTORY: on_history(sim, &message->history); break;
-	case MESSAGE_READY:
-	case MESSAGE_PONG:
-	case MESSAGE_RUN:
-	case MESSAGE_CANCEL:
-	case MESSAGE_SENT:
-	case MESSAGE_DELIVERED:
-	case MESSAGE_UNDELIVERABLE:
-	case MESSAGE_PROBE:
-	case MESSAGE_TOKEN:
-	case MESSAGE_LEAVE: sim_fail(sim, "the supervisor said what is not its to say");
+	struct sim_worker *worker = sim->worker;
+	struct agent_event event;
+	if (message->type == MESSAGE_HELLO) {
+		on_hello(sim, &message->hello);
+	} else if (message->type == MESSAGE_PING) {
+		on_ping(sim, message->ping.sequence);
+	} else if (message->type == MESSAGE_PROBED) {
+		on_probed(sim, &message->probed);
+	} else {
+		sim_check(sim, heard_event(message, sim_wall(sim), &event),
+			"the supervisor said what is not its to say");
+		if (message->type == MESSAGE_ENDED && message->ended.withheld)
+			text_copy(message->ended.run, worker->withheld, sizeof(worker->withheld));
+		inbox_add(&worker->inbox, &event);
 	}
 }
 
