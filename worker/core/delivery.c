@@ -26,6 +26,12 @@ static bool is_busy_refusal(const struct debt *debt)
 	return debt->outcome == OUTCOME_REFUSED && debt->code == REFUSAL_BUSY;
 }
 
+/* Over this connection or one before it, which the dashboard may have read. */
+static bool was_told(const struct debt *debt)
+{
+	return debt->barrier != 0;
+}
+
 /* ---- the command that runs ---- */
 
 static void forget_awaited(struct going *going, struct text run)
@@ -313,7 +319,7 @@ void delivery_lock_known(struct agent *agent)
 /* ---- outcomes ---- */
 
 /* What the dashboard could not see happen stands in the output, too: it took the reconnect for a
- * success. */
+ * success. Only before the first status: behind one that was read, a line hides the run's log. */
 static void tell_unseen(const struct debt *debt, struct actions *actions)
 {
 	struct agent_action *action = action_add(actions, ACTION_LINE);
@@ -328,7 +334,7 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
 		action->reject.command = text_of(agent->going.command);
 		action->reject.pid = agent->going.pid;
 	} else {
-		if (debt->was_unseen && !is_good(debt) &&
+		if (debt->was_unseen && !was_told(debt) && !is_good(debt) &&
 			compartments_switches(text_of(debt->command)))
 			tell_unseen(debt, actions);
 		if (agent->feed.run[0] && strcmp(agent->feed.run, debt->run) == 0)
@@ -437,14 +443,13 @@ void delivery_closed(struct agent *agent, struct actions *actions)
 	agent->going.was_unseen = agent->going.run[0] != '\0';
 	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
 		struct debt *debt = &agent->debts.list[i];
-		if (debt->state == DEBT_SENT) {
-			/* It may have been read: no output may follow it. */
+		if (debt->state == DEBT_SENT)
 			debt->state = DEBT_TELL;
-			debt->is_streamed = true;
-		} else if (debt->state == DEBT_TELL && debt->outcome != OUTCOME_REFUSED) {
-			debt->is_streamed = false;
-			debt->stream_due = (struct mono){0};
-		}
+		if (debt->state != DEBT_TELL || debt->outcome == OUTCOME_REFUSED)
+			continue;
+		/* Where the status may have been read, no output may follow it. */
+		debt->is_streamed = was_told(debt);
+		debt->stream_due = (struct mono){0};
 	}
 }
 
