@@ -41,7 +41,7 @@ struct debt {
 	bool wants_facts;       /* the host's facts are being read anew */
 	bool wants_lock;        /* the age of the lock file comes first */
 	struct mono lock_due;   /* and is waited for until then */
-	bool was_unseen;        /* the connection was down while it ran */
+	bool was_unseen;        /* the connection was down before it was told */
 	char run[RUN_NAME_BYTES_MAX + 1];
 	char command[COMMAND_BYTES_MAX + 1];
 	char reason[REASON_BYTES_MAX + 1]; /* given up: why */

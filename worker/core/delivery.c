@@ -450,6 +450,7 @@ void delivery_closed(struct agent *agent, struct actions *actions)
 		/* Where the status may have been read, no output may follow it. */
 		debt->is_streamed = was_told(debt);
 		debt->stream_due = (struct mono){0};
+		debt->was_unseen = true;
 	}
 }
 
