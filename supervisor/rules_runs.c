@@ -635,7 +635,7 @@ static void accepted(struct rules *rules, uint32_t index, struct rules_actions *
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_ACCEPTED,
 				.accepted = {.request = run->request,
-					.run = text_of(run->name),
+					.run = is_refused ? TEXT_NONE : text_of(run->name),
 					.command = text_of(run->command),
 					.queued = is_queued}});
 	if (run->client != RULES_NO_CLIENT) {

@@ -201,3 +201,18 @@ Test(rules_owed, a_full_memory_of_outcomes_does_not_lose_a_command)
 	world_pass(&world, 1);
 	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
 }
+
+/* Or else it would wait for the start of one that never starts, and a stop would wait with it. */
+Test(rules_owed, a_refused_command_is_accepted_without_a_run_while_the_window_is_full)
+{
+	find_owed(RUNS_OWED_TOLD_MAX);
+	world_ready(&world);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of("dance")}});
+	world_done(&world, ACT_ACCEPT, world_stored(&world, ACT_ACCEPT)->run, 0);
+	const struct message *accepted = world_sent(&world, MESSAGE_ACCEPTED);
+	cr_assert(accepted != NULL);
+	cr_assert(eq(u64, accepted->accepted.request, 1));
+	cr_assert(eq(u32, accepted->accepted.run.size, 0));
+	cr_assert(told(0) == NULL);
+}
