@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h> /* FIOSETOWN, by way of the kernel's */
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -31,47 +33,52 @@
 #define OTHER_CALLS_BEGIN UINT32_MAX
 #endif
 
-#define FILTER_MAX          256
+#define FILTER_MAX          320
 #define WRITE_FLAGS         (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
 #define NOTE_BYTES          96
 #define LAST_CAPABILITY_MAX 63
 
-/* Names that some architectures do not have. */
+/* Newer than some systems' headers. Since 424 a call has the same number on every architecture. */
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
+#endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+#ifndef SYS_setxattrat
+#define SYS_setxattrat    463
+#define SYS_removexattrat 466
+#endif
+
 static const struct denied {
 	long number;
 	const char *name;
 } denied[] = {
 #define DENY(name) {SYS_##name, #name},
-	DENY(execve) DENY(execveat) DENY(ptrace) DENY(process_vm_readv) DENY(process_vm_writev) DENY(kill) DENY(
-		tkill) DENY(rt_sigqueueinfo) DENY(rt_tgsigqueueinfo) DENY(pidfd_send_signal) DENY(mount)
-		DENY(umount2) DENY(move_mount) DENY(open_tree) DENY(fsopen) DENY(fsmount) DENY(fsconfig) DENY(
-			fspick) DENY(pivot_root) DENY(chroot) DENY(unshare) DENY(setns) DENY(setuid) DENY(setgid)
-			DENY(setreuid) DENY(setregid) DENY(setresuid) DENY(setresgid) DENY(setgroups) DENY(
-				setfsuid) DENY(setfsgid) DENY(capset) DENY(init_module) DENY(finit_module)
-				DENY(delete_module) DENY(kexec_load) DENY(bpf) DENY(perf_event_open) DENY(
-					userfaultfd) DENY(io_uring_setup) DENY(reboot) DENY(swapon) DENY(swapoff)
-					DENY(sethostname) DENY(setdomainname) DENY(settimeofday) DENY(
-						clock_settime) DENY(adjtimex) DENY(clock_adjtime) DENY(acct)
-						DENY(quotactl) DENY(personality) DENY(add_key) DENY(
-							request_key) DENY(keyctl) DENY(unlinkat) DENY(renameat2)
-							DENY(mkdirat) DENY(linkat) DENY(symlinkat) DENY(
-								mknodat) DENY(truncate) DENY(fchmod) DENY(fchmodat)
-								DENY(fchown) DENY(fchownat) DENY(utimensat) DENY(
-									setxattr) DENY(lsetxattr) DENY(fsetxattr)
-#ifdef SYS_rename
-									DENY(rename) DENY(unlink) DENY(
-										mkdir) DENY(rmdir) DENY(link)
-										DENY(symlink) DENY(mknod) DENY(
-											creat) DENY(chmod)
-											DENY(chown) DENY(
-												lchown)
-												DENY(iopl) DENY(
-													ioperm)
-#endif
-#ifdef SYS_renameat
-													DENY(renameat)
-#endif
+#include "worker/sandbox_linux.def"
 #undef DENY
+};
+
+#define OWN_PID UINT32_MAX
+
+/* Calls of which one argument decides: those of these values end with verdict, all others with the
+ * other one. */
+static const struct judged {
+	long number;
+	const char *name;
+	uint32_t argument;
+	uint32_t verdict;
+	uint32_t count;
+	uint32_t values[4];
+} judged[] = {
+	/* This process may signal itself: abort() does. */
+	{SYS_tgkill, "tgkill of another process", 0, SECCOMP_RET_ALLOW, 1, {OWN_PID}},
+	{SYS_prlimit64, "prlimit64 of another process", 0, SECCOMP_RET_ALLOW, 2, {0, OWN_PID}},
+	/* The owner of a descriptor may be any process of this user, and is sent any signal. */
+	{SYS_fcntl, "fcntl for signals", 1, SECCOMP_RET_TRAP, 3, {F_SETOWN, F_SETSIG, F_SETOWN_EX}},
+	/* Two are that again; two type into a terminal. */
+	{SYS_ioctl, "ioctl for signals or input", 1, SECCOMP_RET_TRAP, 4,
+		{FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX}},
 };
 
 #ifdef ARCHITECTURE
@@ -81,6 +88,10 @@ static const char *name_of(int number)
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++) {
 		if (denied[i].number == number)
 			return denied[i].name;
+	}
+	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++) {
+		if (judged[i].number == number)
+			return judged[i].name;
 	}
 	return number == SYS_openat ? "openat for writing" : "another call";
 }
@@ -143,15 +154,20 @@ static void judge_open(struct filter *filter, long number, uint32_t flags_argume
 	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
-/* This process may signal itself: abort() does. */
-static void judge_tgkill(struct filter *filter)
+/* The number is loaded: where it is this call, its argument decides. */
+static void judge(struct filter *filter, const struct judged *call)
 {
-	add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4));
-	load(filter, low_word(0));
-	add(filter,
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 1, 0));
-	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
-	add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+	uint8_t skipped = (uint8_t)(2 * call->count + 2);
+	bool traps = call->verdict == SECCOMP_RET_TRAP;
+	add(filter, (struct sock_filter)BPF_JUMP(
+			    BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call->number, 0, skipped));
+	load(filter, low_word(call->argument));
+	for (uint32_t i = 0; i < call->count; i++) {
+		uint32_t value = call->values[i];
+		end_if(filter, value == OWN_PID ? (uint32_t)getpid() : value, call->verdict);
+	}
+	add(filter, (struct sock_filter)BPF_STMT(
+			    BPF_RET | BPF_K, traps ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP));
 }
 
 static void build(struct filter *filter)
@@ -167,7 +183,8 @@ static void build(struct filter *filter)
 	end_if(filter, SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS);
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
 		end_if(filter, (uint32_t)denied[i].number, SECCOMP_RET_TRAP);
-	judge_tgkill(filter);
+	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++)
+		judge(filter, &judged[i]);
 	judge_open(filter, SYS_openat, 2);
 #ifdef SYS_open
 	judge_open(filter, SYS_open, 1);
