@@ -79,12 +79,19 @@ bool shell_has_room(struct shell *shell)
 	return channel_out(&shell->channel)->size + TURN_SAYS_BYTES_MAX <= CHANNEL_QUEUE_BYTES_MAX;
 }
 
-/* The one timer: whoever wants to be woken first. */
-static struct mono wanted(const struct shell *shell)
+/* The one timer: whoever wants to be woken first and could do something then. */
+static struct mono wanted(struct shell *shell)
 {
 	struct mono due = mono_earlier(shell->leave_due, shell->follow.due);
-	if (shell->state == SHELL_WORKING)
-		due = mono_earlier(due, agent_due(&shell->agent));
+	bool is_working = shell->state == SHELL_WORKING;
+	bool can_hear = inbox_has_room(&shell->inbox);
+	if (shell->channel_is_ready && can_hear)
+		return (struct mono){0};
+	if (is_working && shell_has_room(shell))
+		due = shell->inbox.count > 0 ? (struct mono){0}
+					     : mono_earlier(due, agent_due(&shell->agent));
+	if (!is_working || !can_hear)
+		return due;
 	if (shell->http)
 		due = mono_earlier(due, http_due(shell->http));
 	if (shell->websocket) {
@@ -92,6 +99,18 @@ static struct mono wanted(const struct shell *shell)
 		due = mono_earlier(due, streamer_due(&shell->streamer, shell->websocket));
 	}
 	return due;
+}
+
+/* Bytes that cannot be taken now would wake the loop again and again. */
+static void listen_where_room(struct shell *shell)
+{
+	bool can_hear = inbox_has_room(&shell->inbox);
+	if (can_hear)
+		event_add(shell->readable, NULL);
+	else
+		event_del(shell->readable);
+	if (shell->websocket)
+		websocket_listen(shell->websocket, can_hear && shell->state == SHELL_WORKING);
 }
 
 static void set_timer(struct shell *shell, struct mono due)
@@ -113,10 +132,10 @@ static void wait_for_something(struct shell *shell)
 {
 	struct mono due = wanted(shell);
 	bool is_due = mono_reached(mono_now(), due);
-	bool has_turns = shell->inbox.count > 0 && shell_has_room(shell);
+	listen_where_room(shell);
 	if (channel_is_sending(&shell->channel))
 		event_add(shell->writable, NULL);
-	if (is_due || has_turns) {
+	if (is_due) {
 		/* Alone, NONBLOCK returns only once nothing is ready: never, while the channel
 		 * is, which is read out here and not in the callback. */
 		event_base_loop(shell->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);

@@ -476,6 +476,14 @@ static void read_more(struct websocket *websocket)
 	}
 }
 
+void websocket_listen(struct websocket *websocket, bool on)
+{
+	if (websocket->readable && on)
+		event_add(websocket->readable, NULL);
+	else if (websocket->readable)
+		event_del(websocket->readable);
+}
+
 void websocket_work(struct websocket *websocket, struct mono now)
 {
 	multi_work(&websocket->multi, now);

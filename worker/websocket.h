@@ -38,6 +38,8 @@ bool websocket_say(struct websocket *websocket, struct text message);
 bool websocket_ping(struct websocket *websocket, uint64_t sequence);
 /* The bytes that wait to be sent. */
 uint32_t websocket_waiting(const struct websocket *websocket);
+/* Whether bytes of the dashboard's wake the loop. Said before each wait. */
+void websocket_listen(struct websocket *websocket, bool on);
 void websocket_work(struct websocket *websocket, struct mono now);
 /* Sends what was queued since, as far as it goes. */
 void websocket_flush(struct websocket *websocket);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+/* A dashboard that says more over its WebSocket than a supervisor that does not run takes. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/system/rig.h"
+
+#define MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define KILL                                                                                     \
+	"{\"type\":\"kill_command\",\"payload\":{\"signal\":\"SIGTERM\",\"pid\":0,\"why\":\"so " \
+	"that fewer fill the socket\"}}"
+#define KILLS_MAX    500000
+#define TAKEN_MS     500 /* what it did not take until then, it takes no more */
+#define LOOKED_AT_MS 2000
+
+static struct rig rig;
+
+static void make(void)
+{
+	unsetenv("http_proxy");
+	unsetenv("all_proxy");
+	unsetenv("ALL_PROXY");
+	rig_open(&rig);
+}
+
+static void finish(void)
+{
+	rig_close(&rig);
+}
+
+TestSuite(flood, .init = make, .fini = finish, .timeout = 120);
+
+static void take_upgrade(void)
+{
+	char text[128], value[64], headers[192];
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned bytes = 0;
+	cr_assert(rig_request(&rig, 5000));
+	const char *key = strcasestr(rig.request, "Sec-WebSocket-Key: ");
+	cr_assert(key != NULL);
+	key += strlen("Sec-WebSocket-Key: ");
+	snprintf(text, sizeof(text), "%.*s" MAGIC, (int)strcspn(key, "\r"), key);
+	cr_assert(EVP_Digest(text, strlen(text), digest, &bytes, EVP_sha1(), NULL) == 1);
+	EVP_EncodeBlock((unsigned char *)value, digest, (int)bytes);
+	snprintf(headers, sizeof(headers),
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		value);
+	rig_answer_bytes(&rig, headers, (uint32_t)strlen(headers));
+}
+
+/* A text frame; false where it is not taken. */
+static bool say(const char *text)
+{
+	char frame[2 + 125];
+	struct pollfd poll_fd = {.fd = rig.client, .events = POLLOUT};
+	size_t size = strlen(text);
+	cr_assert(le(sz, size, 125));
+	if (poll(&poll_fd, 1, TAKEN_MS) != 1)
+		return false;
+	frame[0] = (char)0x81;
+	frame[1] = (char)size;
+	memcpy(frame + 2, text, size);
+	rig_answer_bytes(&rig, frame, (uint32_t)size + 2);
+	return true;
+}
+
+static void start(void)
+{
+	char url[64];
+	snprintf(url, sizeof(url), "ws://127.0.0.1:%d/ws", rig.port);
+	rig.hello.protocol = PROTOCOL_WEBSOCKET;
+	rig.hello.url = text_of(url);
+	rig.hello.log_level = 3; /* not a line for each of them */
+	rig_start_open(&rig);
+	take_upgrade();
+	cr_assert(say("{\"type\":\"registered\",\"payload\":{\"host_id\":\"toy\"}}"));
+}
+
+static uint64_t processor_ms(void)
+{
+	char path[64];
+	unsigned long user = 0, system = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)rig.worker);
+	FILE *file = fopen(path, "re");
+	cr_assert(file != NULL);
+	cr_assert(fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			  &user, &system) == 2);
+	fclose(file);
+	return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* Nothing but these cancels, and looks at the host. */
+static uint32_t hear_cancels(uint32_t count)
+{
+	struct message message;
+	uint32_t heard = 0;
+	while (heard < count && rig_hear(&rig, &message, 5000)) {
+		heard += message.type == MESSAGE_CANCEL;
+		cr_assert(message.type == MESSAGE_CANCEL || message.type == MESSAGE_PROBE ||
+			  message.type == MESSAGE_RUN);
+	}
+	return heard;
+}
+
+/* Each kill is handed on while a command waits for its acceptance: a message, where the dashboard's
+ * other words cost the supervisor nothing. */
+Test(flood, while_the_supervisor_is_frozen_the_worker_waits_and_loses_nothing)
+{
+	uint32_t told = 0;
+	start();
+	cr_assert(say("{\"type\":\"command\",\"payload\":{\"command\":\"pull\"}}"));
+	while (told < KILLS_MAX && say(KILL))
+		told++;
+	cr_assert(lt(u32, told, KILLS_MAX));
+	uint64_t before = processor_ms();
+	usleep(LOOKED_AT_MS * 1000);
+	cr_expect(lt(u64, processor_ms() - before, LOOKED_AT_MS / 20));
+	cr_assert(eq(u32, hear_cancels(told), told));
+}
