@@ -82,6 +82,8 @@ void follow_work(struct follow *follow, struct mono now, struct inbox *inbox)
 		platform_watch_drain(&follow->watch);
 	follow->is_ready = false;
 	follow->due = mono_after(now, RECORD_LOOK_MS);
+	if (!inbox_has_room(inbox))
+		return;
 	if (run_file_record(follow->runs_dir, text_of(follow->run), &record) < 0)
 		return;
 	tell(follow, &record, inbox);

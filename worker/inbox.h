@@ -18,7 +18,8 @@ struct inbox {
 
 void inbox_init(struct inbox *inbox);
 void inbox_finish(struct inbox *inbox);
-/* A quarter is kept for what the turns themselves add. */
+/* Asked before each message that is heard: a quarter is kept for what comes with the last one, and
+ * for what the turns themselves add. */
 bool inbox_has_room(const struct inbox *inbox);
 /* The event is copied. Memory that ran out ends the process: an event must not be lost. */
 void inbox_add(struct inbox *inbox, const struct agent_event *event);

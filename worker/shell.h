@@ -44,7 +44,7 @@ struct shell {
 	struct mono timer_due;
 	uint64_t ping; /* the last one of the supervisor's */
 	struct channel channel;
-	bool channel_is_ready;
+	bool channel_is_ready; /* it has bytes, or messages that had no room in the inbox */
 	struct inbox inbox;
 	struct agent agent;
 	struct actions actions;

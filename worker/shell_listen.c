@@ -121,13 +121,25 @@ static void on_payload(struct shell *shell, struct text payload)
 		fail(shell, "the supervisor said something before hello");
 }
 
-void shell_listen(struct shell *shell)
+/* False where the inbox is full: there may be more. */
+static bool hear_all(struct shell *shell)
 {
 	struct text payload;
-	shell->channel_is_ready = false;
-	channel_receive(&shell->channel);
-	while (shell->state != SHELL_DONE && channel_next(&shell->channel, &payload))
+	while (shell->state != SHELL_DONE && inbox_has_room(&shell->inbox)) {
+		if (!channel_next(&shell->channel, &payload))
+			return true;
 		on_payload(shell, payload);
+	}
+	return false;
+}
+
+void shell_listen(struct shell *shell)
+{
+	/* What had no room before lies where the next is read to. */
+	if (!hear_all(shell))
+		return;
+	channel_receive(&shell->channel);
+	shell->channel_is_ready = !hear_all(shell);
 }
 
 void shell_say(struct shell *shell, const struct message *message)

@@ -23,6 +23,14 @@
 #define RANDOM_BYTES   1024
 #define SEQUENCE_BYTES 8
 
+/* Given to frames at once: what is in there becomes events whether the inbox has room or not. Of
+ * all messages a pong has the largest event for its size. */
+#define INPUT_BYTES      4096
+#define PONG_BYTES       (2 + SEQUENCE_BYTES)
+#define PONG_EVENT_BYTES (FRAME_HEAD_BYTES + 11)
+static_assert(INPUT_BYTES / PONG_BYTES * PONG_EVENT_BYTES < INBOX_BYTES_MAX / 8,
+	"an eighth is left for what the turns add");
+
 enum websocket_state {
 	WEBSOCKET_IDLE,
 	WEBSOCKET_CONNECTING,
@@ -74,7 +82,8 @@ static ssize_t take_input(
 		wslay_event_set_error(frames, WSLAY_ERR_WOULDBLOCK);
 		return -1;
 	}
-	uint32_t size = left < room ? left : (uint32_t)room;
+	uint32_t size = left < INPUT_BYTES ? left : INPUT_BYTES;
+	size = size < room ? size : (uint32_t)room;
 	memcpy(to, websocket->in.data + websocket->in_read, size);
 	websocket->in_read += size;
 	return (ssize_t)size;

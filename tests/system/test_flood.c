@@ -16,9 +16,11 @@
 #define KILL                                                                                     \
 	"{\"type\":\"kill_command\",\"payload\":{\"signal\":\"SIGTERM\",\"pid\":0,\"why\":\"so " \
 	"that fewer fill the socket\"}}"
-#define KILLS_MAX    500000
-#define TAKEN_MS     500 /* what it did not take until then, it takes no more */
-#define LOOKED_AT_MS 2000
+#define KILLS_MAX        500000
+#define KILLS_THAT_STALL 20700
+#define STARTS           8000
+#define TAKEN_MS         500 /* what it did not take until then, it takes no more */
+#define LOOKED_AT_MS     2000
 
 static struct rig rig;
 
@@ -124,4 +126,39 @@ Test(flood, while_the_supervisor_is_frozen_the_worker_waits_and_loses_nothing)
 	usleep(LOOKED_AT_MS * 1000);
 	cr_expect(lt(u64, processor_ms() - before, LOOKED_AT_MS / 20));
 	cr_assert(eq(u32, hear_cancels(told), told));
+}
+
+/* A first frame that makes the worker's buffer for the supervisor's frames as large as it gets. */
+static void say_much_in_hello(void)
+{
+	static char large[TOKEN_BYTES_MAX + 1];
+	memset(large, 'x', TOKEN_BYTES_MAX);
+	struct message_hello *hello = &rig.hello;
+	hello->own_token = hello->shared_token = text_of(large);
+	hello->repo_url = (struct text){large, URL_BYTES_MAX};
+	hello->ca_file = hello->repo_dir = hello->runs_dir = (struct text){large, PATH_BYTES_MAX};
+	hello->location = hello->device_type = hello->theme_color = hello->nixpkgs_version =
+		hello->branch = hello->pinned_pubkey = hello->host_type = (struct text){
+			large, SHORT_TEXT_BYTES_MAX};
+}
+
+/* The worker has no room for what it would say, but still some for what it hears: a supervisor that
+ * did not run for long may say all that it has at once. */
+Test(flood, a_burst_of_the_supervisors_onto_an_inbox_that_fills_is_heard)
+{
+	say_much_in_hello();
+	start();
+	cr_assert(say("{\"type\":\"command\",\"payload\":{\"command\":\"pull\"}}"));
+	for (uint32_t told = 0; told < KILLS_THAT_STALL; told++)
+		cr_assert(say(KILL));
+	usleep(TAKEN_MS * 1000);
+	for (uint64_t i = 0; i < STARTS; i++)
+		cr_assert(message_encode(&(struct message){.type = MESSAGE_STARTED},
+				  channel_out(&rig.channel)) == 0);
+	channel_flush(&rig.channel);
+	usleep(TAKEN_MS * 1000);
+	cr_assert(eq(u32, hear_cancels(KILLS_THAT_STALL), KILLS_THAT_STALL));
+	while (channel_is_sending(&rig.channel))
+		channel_flush(&rig.channel);
+	rig_ping(&rig);
 }
