@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* Defines the tables and functions that go with SCHEMA_DEF and SCHEMA_PREFIX. No guard. */
+/* Defines the tables and functions that go with SCHEMA_DEF and SCHEMA_PREFIX, and asserts that
+ * every type fits a frame. No guard. */
 #include "proto/base/check.h"
 
 #define SCHEMA_NAME  SCHEMA_JOIN(SCHEMA_PREFIX, _table)
 #define SCHEMA_TYPES SCHEMA_JOIN(SCHEMA_PREFIX, _types)
+#include "proto/schema_sizes.h"
 #include "proto/schema_tables.h"
 /* The union of all types follows the type; it begins at the alignment of its widest member. */
 #define SCHEMA_OFFSET offsetof(struct SCHEMA_PREFIX, begin)

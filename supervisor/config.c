@@ -248,8 +248,9 @@ static int read_token(struct config *config, const char *path, char error[CONFIG
 	}
 	if (!*token || strlen(token) > TOKEN_BYTES_MAX || !is_token(token)) {
 		snprintf(error, CONFIG_ERROR_BYTES,
-			"NIXFLEET_TOKEN_FILE is '%.150s': it must hold a token of printable ASCII",
-			path);
+			"NIXFLEET_TOKEN_FILE is '%.150s': it must hold a token of printable ASCII, "
+			"at most %d bytes",
+			path, TOKEN_BYTES_MAX);
 		return -1;
 	}
 	set_text(&config->token, token);

@@ -9,8 +9,8 @@
 
 /* Text that comes from outside. */
 #define URL_BYTES_MAX          2048
-#define TOKEN_BYTES_MAX        4096
-#define HOST_BYTES_MAX         63 /* the dashboards' pattern for a host name */
+#define TOKEN_BYTES_MAX        3584 /* hello holds two of them */
+#define HOST_BYTES_MAX         63   /* the dashboards' pattern for a host name */
 #define COMMAND_BYTES_MAX      64
 #define PATH_BYTES_MAX         1024
 #define REASON_BYTES_MAX       400
