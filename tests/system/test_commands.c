@@ -24,23 +24,7 @@ TestSuite(commands, .fini = finish, .timeout = 90);
 static void begin(const char *options)
 {
 	world_open(&world, options);
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
-}
-
-static void expect_outcomes(int count, uint64_t ms)
-{
-	bool has = world_until(&world, ms, world_has_outcomes, &count);
-	char *log = world_log(&world);
-	cr_assert(has, "no outcome; the agent's log ends:\n%s",
-		strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
-	free(log);
-}
-
-static void expect(const char *field, const char *needle)
-{
-	world_outcome(&world, field, text);
-	cr_assert(strstr(text, needle) != NULL, "%s is '%s' and lacks '%s'", field, text, needle);
+	world_agent_start_registered(&world);
 }
 
 Test(commands, switch_runs_nixos_rebuild_and_its_output_and_code_arrive)
@@ -48,14 +32,13 @@ Test(commands, switch_runs_nixos_rebuild_and_its_output_and_code_arrive)
 	char *record;
 	world_open(&world, "");
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho \"built $*\"\necho warned >&2\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
-	expect("status", "ok");
-	expect("comment", "switch");
-	expect("output", "built switch --flake ");
-	expect("output", "warned");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "ok");
+	world_expect(&world, "comment", "switch");
+	world_expect(&world, "output", "built switch --flake ");
+	world_expect(&world, "output", "warned");
 	cr_assert(eq(int, world_nfctl(&world, "runs", &record), 0));
 	cr_assert(strstr(record, "delivered") != NULL, "%s", record);
 	free(record);
@@ -66,13 +49,12 @@ Test(commands, a_failure_says_why)
 	world_open(&world, "");
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\necho evaluating\necho 'error: attribute missing' >&2\nexit 3\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
-	expect("status", "error");
-	expect("comment", "switch");
-	expect("comment", "error: attribute missing");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "comment", "switch");
+	world_expect(&world, "comment", "error: attribute missing");
 }
 
 Test(commands, pull_moves_the_working_tree)
@@ -87,8 +69,8 @@ Test(commands, pull_moves_the_working_tree)
 		world.folder, world.folder);
 	cr_assert(eq(int, system(command), 0));
 	world_command(&world, "pull");
-	expect_outcomes(1, 10000);
-	expect("status", "ok");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "ok");
 	snprintf(command, sizeof(command), "%s/repo/news", world.folder);
 	cr_assert(eq(int, access(command, F_OK), 0));
 }
@@ -102,11 +84,10 @@ Test(commands, tests_report_progress_and_their_sum)
 		world_file(&world, path, i == 2 ? "#!/bin/sh\nexit 1\n" : "#!/bin/sh\nsleep 0.3\n",
 			0755);
 	}
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "test");
-	expect_outcomes(1, 15000);
-	expect("comment", "test");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "comment", "test");
 	cr_assert(ge(u32, world_count(&world, "test-progress"), 2));
 	json_t *seen = world_seen(&world);
 	bool is_over = json_is_false(json_object_get(seen, "test_running"));
@@ -128,9 +109,9 @@ Test(commands, an_unknown_one_is_answered)
 		&world, "POST", path, "{\"command\":\"dance\",\"force\":true}", NULL);
 	if (status >= 300)
 		cr_skip_test("the dashboard refuses commands that it does not know");
-	expect_outcomes(1, 10000);
-	expect("status", "error");
-	expect("comment", "Unknown command: dance");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "comment", "Unknown command: dance");
 }
 
 Test(commands, s25_one_that_arrives_while_another_runs_waits_and_runs)
@@ -139,14 +120,13 @@ Test(commands, s25_one_that_arrives_while_another_runs_waits_and_runs)
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\necho started >> $HOME/count\nwhile [ ! -e $HOME/go ]; do sleep 0.05; "
 		"done\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
 	world_command(&world, "pull");
 	cr_assert(world_until(&world, 5000, world_status_is, "queued=1"));
 	world_file(&world, "go", "", 0644);
-	expect_outcomes(2, 10000);
+	world_expect_outcomes(&world, 2, 10000);
 	char *runs;
 	world_nfctl(&world, "runs", &runs);
 	cr_assert(strstr(runs, "pull") && strstr(runs, "switch"));
@@ -154,13 +134,6 @@ Test(commands, s25_one_that_arrives_while_another_runs_waits_and_runs)
 	cr_assert(eq(int, world_nfctl(&world, "cancel", &runs), 2));
 	cr_assert(strstr(runs, "nothing is running") != NULL);
 	free(runs);
-}
-
-static bool file_exists(struct world *unused, void *name)
-{
-	char path[WORLD_TEXT_BYTES];
-	snprintf(path, sizeof(path), "%s/%s", unused->folder, (const char *)name);
-	return access(path, F_OK) == 0;
 }
 
 Test(commands, s14_one_that_never_ends_and_ignores_term_is_ended_at_its_deadline)
@@ -171,15 +144,14 @@ Test(commands, s14_one_that_never_ends_and_ignores_term_is_ended_at_its_deadline
 		"done\n");
 	world_set(&world, "NIXFLEET_TIMEOUT_SWITCH", "1");
 	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	cr_assert(world_until(&world, 5000, world_has_file, "running"));
 	uint32_t before = world_count(&world, "register");
-	expect_outcomes(1, 1000 + 1000 + 5000);
+	world_expect_outcomes(&world, 1, 1000 + 1000 + 5000);
 	cr_assert(gt(u32, world_count(&world, "register"), before + 3));
-	expect("status", "error");
-	expect("comment", "timed out");
+	world_expect(&world, "status", "error");
+	world_expect(&world, "comment", "timed out");
 	char secret[80];
 	snprintf(secret, sizeof(secret), "%s", world.mark);
 	json_t *status = world_status(&world);
@@ -192,15 +164,14 @@ Test(commands, s14_cancel_ends_it_and_says_so)
 	char *output;
 	world_open(&world, "");
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/running\nsleep 1000\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	cr_assert(world_until(&world, 5000, world_has_file, "running"));
 	cr_assert(eq(int, world_nfctl(&world, "cancel", &output), 0), "%s", output);
 	free(output);
-	expect_outcomes(1, 5000);
-	expect("status", "error");
-	expect("comment", "cancelled");
+	world_expect_outcomes(&world, 1, 5000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "comment", "cancelled");
 }
 
 Test(commands, s15_nothing_that_it_forked_survives)
@@ -215,14 +186,13 @@ Test(commands, s15_nothing_that_it_forked_survives)
 		"sh -c 'kill -STOP $$; sleep 1005' &\n"
 		"touch $HOME/running\nsleep 1000\n");
 	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 5000, file_exists, "running"));
+	cr_assert(world_until(&world, 5000, world_has_file, "running"));
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_outcomes(1, 10000);
-	expect("comment", "cancelled");
-	expect("comment", "process");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "comment", "cancelled");
+	world_expect(&world, "comment", "process");
 	char secret[96];
 	snprintf(secret, sizeof(secret), "ZOO_SECRET=%s-zoo", world.host);
 	/* The agent's own processes have it too; those of the command are sleep and sh. */
@@ -235,12 +205,11 @@ Test(commands, s16_a_child_that_keeps_stdout_does_not_hold_the_outcome)
 	world_open(&world, "");
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\necho done\nsleep 86400 &\ntouch $HOME/ended\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 5000, file_exists, "ended"));
-	expect_outcomes(1, 3500);
-	expect("status", "ok");
+	cr_assert(world_until(&world, 5000, world_has_file, "ended"));
+	world_expect_outcomes(&world, 1, 3500);
+	world_expect(&world, "status", "ok");
 	char names[WORLD_TEXT_BYTES];
 	world_survivors(&world, world.mark, names);
 	cr_assert(strstr(names, "sleep") == NULL, "%s", names);
@@ -254,11 +223,10 @@ Test(commands, s17_a_flood_of_odd_bytes_keeps_its_tail)
 		"head -c 1048576 /dev/zero | tr '\\0' a; echo\n"
 		"yes 0123456789012345678901234567890123456789 | head -c 50000000\n"
 		"echo the-very-end\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 30000);
-	expect("status", "ok");
+	world_expect_outcomes(&world, 1, 30000);
+	world_expect(&world, "status", "ok");
 	json_t *seen = world_seen(&world);
 	json_t *row = json_array_get(json_object_get(seen, "log"), 0);
 	const char *output = json_string_value(json_object_get(row, "output"));
@@ -275,12 +243,11 @@ Test(commands, a_step_sees_no_token_and_nothing_of_ours)
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\nenv | grep -c '^NIXFLEET_'\nls /proc/self/fd | tr '\\n' ' '\n"
 		"echo \"prompt=$GIT_TERMINAL_PROMPT user=$USER\"\n");
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
-	expect("output", "0\n");
-	expect("output", "prompt=0 user=");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "output", "0\n");
+	world_expect(&world, "output", "prompt=0 user=");
 	cr_assert(strstr(text, " 4") == NULL, "%s", text);
 }
 
@@ -295,10 +262,10 @@ Test(commands, s33_git_that_wants_a_password_is_an_error_at_once)
 	cr_assert(eq(int, system(command), 0));
 	uint64_t start = world_ms();
 	world_command(&world, "pull");
-	expect_outcomes(1, 10000);
+	world_expect_outcomes(&world, 1, 10000);
 	cr_assert(lt(u64, world_ms() - start, 10000));
-	expect("status", "error");
-	expect("comment", "pull");
+	world_expect(&world, "status", "error");
+	world_expect(&world, "comment", "pull");
 }
 
 Test(commands, restart_is_reported_before_the_agent_leaves)
@@ -306,9 +273,9 @@ Test(commands, restart_is_reported_before_the_agent_leaves)
 	begin("");
 	world_command(&world, "restart");
 	cr_assert(eq(int, world_agent_wait(&world, 15000), 101));
-	expect_outcomes(1, 2000);
-	expect("status", "ok");
-	expect("comment", "restart");
+	world_expect_outcomes(&world, 1, 2000);
+	world_expect(&world, "status", "ok");
+	world_expect(&world, "comment", "restart");
 }
 
 /* A stub of nix that finds something new, a remote that somebody else pushed to, and a person's
@@ -330,11 +297,10 @@ Test(commands, update_commits_the_lock_on_top_of_a_remote_that_moved_on_and_keep
 		"commit -q -m second && git push -q; echo mine > ../repo/scratch",
 		world.folder, world.folder);
 	cr_assert(eq(int, system(command), 0));
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_agent_start_registered(&world);
 	world_command(&world, "update");
-	expect_outcomes(1, 15000);
-	expect("comment", "update: done");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "comment", "update: done");
 	snprintf(command, sizeof(command),
 		"cd %s && test -e switched -a -e repo/scratch -a -e repo/news && "
 		"test \"$(git -C remote.git log -1 --format=%%s main)\" = 'flake.lock: update "

@@ -52,13 +52,6 @@ static void make_room(void)
 	cr_assert(unlink(path) == 0);
 }
 
-static bool file_exists(struct world *at, void *name)
-{
-	char path[WORLD_TEXT_BYTES];
-	snprintf(path, sizeof(path), "%s/%s", at->folder, (const char *)name);
-	return access(path, F_OK) == 0;
-}
-
 static bool store_says(struct world *at, void *needle)
 {
 	json_t *status = world_status(at);
@@ -70,20 +63,15 @@ static bool store_says(struct world *at, void *needle)
 
 static void expect_code(int outcomes, const char *needle)
 {
-	char *log;
-	bool has = world_until(&world, 40000, world_has_outcomes, &outcomes);
-	log = world_log(&world);
-	cr_assert(has, "no outcome:\n%s", strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
-	free(log);
-	world_outcome(&world, "comment", text);
-	cr_assert(strstr(text, needle) != NULL, "'%s' lacks '%s'", text, needle);
+	world_expect_outcomes(&world, outcomes, 40000);
+	world_expect(&world, "comment", needle);
 }
 
 Test(disks, s18_one_that_fills_up_during_a_command_costs_output_and_not_the_outcome)
 {
 	begin();
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
+	cr_assert(world_until(&world, 10000, world_has_file, "running"));
 	fill();
 	world_file(&world, "go", "", 0644);
 	expect_code(1, "nixos-rebuild exited 7");
@@ -103,7 +91,7 @@ Test(disks, s18_one_that_is_full_takes_no_command_and_loses_none)
 	fill();
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 10000, store_says, "No space left on device"));
-	bool is_running = file_exists(&world, "running");
+	bool is_running = world_has_file(&world, "running");
 	cr_assert(is_running == false, "it runs though it is not on disk");
 	char *said;
 	cr_assert(ne(int, world_nfctl(&world, "run pull", &said), 0));

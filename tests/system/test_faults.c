@@ -23,29 +23,11 @@ static void finish(void)
 
 TestSuite(faults, .fini = finish, .timeout = 90);
 
-static void start_agent(void)
-{
-	world_agent_start(&world);
-	bool is_seen = world_until(&world, 15000, world_is_registered, NULL);
-	char *log = world_log(&world);
-	cr_assert(is_seen, "%s", log);
-	free(log);
-}
-
 static void begin(const char *options)
 {
 	world_open(&world, options);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho built; echo x >> $HOME/built\n");
-	start_agent();
-}
-
-static void expect_outcomes(int count, uint64_t ms)
-{
-	bool has = world_until(&world, ms, world_has_outcomes, &count);
-	char *log = world_log(&world);
-	size_t size = strlen(log);
-	cr_assert(has, "no outcome:\n%s", size > 3000 ? log + size - 3000 : log);
-	free(log);
+	world_agent_start_registered(&world);
 }
 
 /* Each command's outcome is there, it ran once, and at most one report was a duplicate. */
@@ -55,7 +37,7 @@ static void switch_with(const char *fault)
 	begin("");
 	world_fault(&world, fault);
 	world_command(&world, "switch");
-	expect_outcomes(1, 20000);
+	world_expect_outcomes(&world, 1, 20000);
 	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "ok"));
 	cr_assert(world_until(&world, 20000, world_status_is, "owed=0"));
 	cr_assert(eq(u32, front_count(&world, "built", "x"), 1));
@@ -85,7 +67,7 @@ Test(faults, s10_answers_cut_anywhere)
 		uint32_t before = world_count(&world, "/status");
 		world_fault(&world, fault);
 		world_command(&world, "switch");
-		expect_outcomes(i + 1, 20000);
+		world_expect_outcomes(&world, i + 1, 20000);
 		cr_assert(world_until(&world, 20000, world_status_is, "owed=0"));
 		cr_assert(le(u32, world_count(&world, "/status") - before, 2));
 	}
@@ -132,7 +114,7 @@ static void outlive(const char *kind)
 	cr_assert(le(u32, requests, 6 + (uint32_t)(world_ms() - start) / 200));
 	world_request(&world, "DELETE", "/api/faults", NULL, NULL);
 	world_command(&world, "switch");
-	expect_outcomes(1, 60000);
+	world_expect_outcomes(&world, 1, 60000);
 	cr_assert(eq(int, world_worker(&world), worker), "the worker was replaced");
 	uint32_t after = private_kib(worker);
 	cr_assert(after < before + MEMORY_GROWTH_KIB_MAX, "%u KiB, before %u", after, before);

@@ -94,28 +94,6 @@ static void start_agent(void)
 	free(log);
 }
 
-static bool file_exists(struct world *at, void *name)
-{
-	struct stat info;
-	char path[WORLD_TEXT_BYTES];
-	snprintf(path, sizeof(path), "%s/%s", at->folder, (const char *)name);
-	return stat(path, &info) == 0;
-}
-
-static void expect_outcome(int count, uint64_t ms)
-{
-	bool has = world_until(&world, ms, world_has_outcomes, &count);
-	char *log = world_log(&world);
-	cr_assert(has, "no outcome:\n%s", strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
-	free(log);
-}
-
-static void expect(const char *needle)
-{
-	world_outcome(&world, "comment", text);
-	cr_assert(strstr(text, needle) != NULL, "'%s' lacks '%s'", text, needle);
-}
-
 static void expect_isolation(const char *needle)
 {
 	json_t *status = world_status(&world);
@@ -140,7 +118,7 @@ static void begin_activation(const char *more, const char *code)
 	nspawn_boot(&machine);
 	start_agent();
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 20000, file_exists, "activating"));
+	cr_assert(world_until(&world, 20000, world_has_file, "activating"));
 }
 
 /* The outcome waits for the activation, and so does the next command. */
@@ -163,7 +141,7 @@ Test(machine, s32_a_cancel_during_an_activation_waits_for_its_true_end)
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
 	expect_no_outcome_yet();
 	world_file(&world, "go", "", 0644);
-	expect_outcome(1, 15000);
+	world_expect_outcomes(&world, 1, 15000);
 	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
 	char *runs;
 	world_nfctl(&world, "runs", &runs);
@@ -183,12 +161,12 @@ Test(machine, s32_a_deadline_during_an_activation_ends_in_its_success)
 	nspawn_boot(&machine);
 	start_agent();
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 20000, file_exists, "activating"));
+	cr_assert(world_until(&world, 20000, world_has_file, "activating"));
 	cr_assert(nspawn_until(&machine, 20000,
 		"grep -q 'activation continues' %s/state/runs/*.out", world.folder));
 	world_file(&world, "go", "", 0644);
-	expect_outcome(1, 15000);
-	expect("switch");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "comment", "switch");
 	world_outcome(&world, "status", text);
 	cr_assert(eq(str, text, "ok"));
 }
@@ -199,8 +177,8 @@ Test(machine, s32_a_restart_of_the_agent_during_an_activation_changes_nothing)
 	cr_assert(eq(int, nspawn_shell(&machine, NULL, "systemctl restart nixfleet-agent"), 0));
 	cr_assert(world_until(&world, 20000, world_status_is, "why=a command runs"));
 	world_file(&world, "go", "", 0644);
-	expect_outcome(1, 15000);
-	expect("exited 5");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "comment", "exited 5");
 }
 
 Test(machine, s32_a_runner_killed_during_an_activation_is_settled_by_its_end)
@@ -213,7 +191,7 @@ Test(machine, s32_a_runner_killed_during_an_activation_is_settled_by_its_end)
 		0));
 	expect_no_outcome_yet();
 	world_file(&world, "go", "", 0644);
-	expect_outcome(1, 60000);
+	world_expect_outcomes(&world, 1, 60000);
 	char *runs;
 	world_nfctl(&world, "runs", &runs);
 	cr_assert(strstr(runs, "its runner died; the activation in "
@@ -233,8 +211,8 @@ Test(machine, s05_a_switch_that_restarts_the_service_is_reported_once_and_truly)
 	start_agent();
 	expect_isolation("the service delegates its cgroup");
 	world_command(&world, "switch");
-	expect_outcome(1, 30000);
-	expect("nixos-rebuild exited 7");
+	world_expect_outcomes(&world, 1, 30000);
+	world_expect(&world, "comment", "nixos-rebuild exited 7");
 	cr_assert(world_until(&world, 10000, world_status_is, "owed=0"));
 	cr_assert(eq(u32, world_count(&world, "/status"), 1));
 	char *log = world_log(&world);
@@ -252,7 +230,7 @@ Test(machine, s22_a_frozen_supervisor_is_replaced_and_its_command_reported)
 	nspawn_boot(&machine);
 	start_agent();
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
+	cr_assert(world_until(&world, 10000, world_has_file, "running"));
 	cr_assert(eq(int,
 		nspawn_shell(&machine, NULL,
 			"systemctl show -P MainPID nixfleet-agent > %s/pid && "
@@ -266,8 +244,8 @@ Test(machine, s22_a_frozen_supervisor_is_replaced_and_its_command_reported)
 		world.folder));
 	cr_assert(world_until(&world, 20000, world_status_is, "why=a command runs"));
 	world_file(&world, "go", "", 0644);
-	expect_outcome(1, 20000);
-	expect("nixos-rebuild exited 8");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "comment", "nixos-rebuild exited 8");
 }
 
 /* ---- the older unit ---- */
@@ -293,7 +271,7 @@ static void begin_as_user(const char *stub)
 	start_agent();
 	expect_isolation("a stop of the service would end a running command");
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
+	cr_assert(world_until(&world, 10000, world_has_file, "running"));
 	cr_assert(nspawn_shell(&machine, NULL, "[ \"$(cat %s/user)\" = 0 ]", world.folder) == 0,
 		"it does not run as root");
 }
@@ -307,7 +285,7 @@ Test(machine, s31_what_an_ordinary_user_cannot_end_is_named)
 	char *runs;
 	begin_as_user(ROOT_STUB);
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_outcome(1, 30000);
+	world_expect_outcomes(&world, 1, 30000);
 	cr_assert(eq(int, world_nfctl(&world, "runs", &runs), 0));
 	snprintf(text, sizeof(text), "%s", runs);
 	free(runs);
@@ -320,10 +298,10 @@ Test(machine, s31_a_stop_of_the_older_service_ends_the_command_and_the_next_star
 {
 	begin_as_user(ROOT_STUB);
 	cr_assert(eq(int, nspawn_shell(&machine, NULL, "systemctl restart nixfleet-agent"), 0));
-	expect_outcome(1, 60000);
+	world_expect_outcomes(&world, 1, 60000);
 	world_outcome(&world, "status", text);
 	cr_assert(eq(str, text, "error"));
-	expect("in step switch");
+	world_expect(&world, "comment", "in step switch");
 	cr_assert(nspawn_until(&machine, 2000, "! grep -lx sleep /proc/[0-9]*/comm"),
 		"something of it is left");
 }
@@ -339,8 +317,8 @@ Test(machine, s31_under_the_older_unit_roots_commands_get_a_scope_of_their_own)
 	start_agent();
 	expect_isolation("a command gets a scope of its own");
 	world_command(&world, "switch");
-	expect_outcome(1, 30000);
-	expect("nixos-rebuild exited 9");
+	world_expect_outcomes(&world, 1, 30000);
+	world_expect(&world, "comment", "nixos-rebuild exited 9");
 	cr_assert(eq(int,
 		nspawn_shell(&machine, NULL, "grep -q 'nixfleet-.*[.]scope/nixfleet-' %s/cgroup",
 			world.folder),
@@ -379,8 +357,8 @@ Test(machine, s31_under_a_users_older_unit_commands_get_a_scope_of_their_own)
 	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
 	expect_isolation("a command gets a scope of its own");
 	world_command(&world, "switch");
-	expect_outcome(1, 30000);
-	expect("home-manager exited 9");
+	world_expect_outcomes(&world, 1, 30000);
+	world_expect(&world, "comment", "home-manager exited 9");
 	cr_assert(eq(int,
 		nspawn_shell(&machine, NULL, "grep -q 'nixfleet-.*[.]scope/nixfleet-' %s/cgroup",
 			world.folder),
@@ -404,7 +382,8 @@ static void start_again(void)
 	cr_assert(eq(int, nspawn_shell(&machine, NULL, "systemctl start nixfleet-agent"), 0));
 }
 
-Test(machine, s24_a_reboot_in_the_middle_of_a_command_interrupts_it)
+/* In the middle of a command. */
+static void go_down_and_start_again(const char *how)
 {
 	begin();
 	use_our_unit("");
@@ -412,24 +391,21 @@ Test(machine, s24_a_reboot_in_the_middle_of_a_command_interrupts_it)
 	nspawn_boot(&machine);
 	start_agent();
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
-	nspawn_shell(&machine, NULL, "systemctl reboot");
+	cr_assert(world_until(&world, 10000, world_has_file, "running"));
+	nspawn_shell(&machine, NULL, "%s", how);
 	start_again();
+}
+
+Test(machine, s24_a_reboot_in_the_middle_of_a_command_interrupts_it)
+{
+	go_down_and_start_again("systemctl reboot");
 	cr_assert(world_until(&world, 30000, runs_say, "interrupted"));
 	cr_assert(world_until(&world, 30000, world_status_is, "owed=0"));
 }
 
 Test(machine, s24_a_machine_that_goes_down_hard_has_interrupted_its_command)
 {
-	begin();
-	use_our_unit("");
-	world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/running\nsleep 1000\n");
-	nspawn_boot(&machine);
-	start_agent();
-	world_command(&world, "switch");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
-	nspawn_shell(&machine, NULL, "systemctl reboot --force --force");
-	start_again();
+	go_down_and_start_again("systemctl reboot --force --force");
 	cr_assert(world_until(
 		&world, 30000, runs_say, "interrupted: the machine was started anew while it ran"));
 }

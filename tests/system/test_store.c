@@ -62,13 +62,6 @@ static bool status_says(struct world *at, void *needle)
 	return found;
 }
 
-static bool file_exists(struct world *at, void *name)
-{
-	char path[WORLD_TEXT_BYTES];
-	snprintf(path, sizeof(path), "%s/%s", at->folder, (const char *)name);
-	return access(path, F_OK) == 0;
-}
-
 /* A loop device that can be frozen holds the state folder. */
 static void open_on_own_disk(void)
 {
@@ -106,14 +99,14 @@ Test(store, s18_a_disk_that_hangs_is_named_while_the_command_waits_and_nothing_i
 	cr_assert(eq(int, world_nfctl(&world, "why", &output), 1));
 	cr_assert(strstr(output, "the disk, to accept a command 20") != NULL, "%s", output);
 	free(output);
-	cr_assert(not(file_exists(&world, "ran")), "it ran before it was safe");
+	cr_assert(not(world_has_file(&world, "ran")), "it ran before it was safe");
 	char *log = world_log(&world);
 	cr_assert(strstr(log, "accepted id=") == NULL, "said to be safe: %s", log);
 	free(log);
 	cr_assert(eq(int, shell("fsfreeze -u %s", mounted), 0));
 	cr_assert(world_until(&world, 90000, world_has_outcomes, &one));
 	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "error"));
-	cr_assert(file_exists(&world, "ran"));
+	cr_assert(world_has_file(&world, "ran"));
 }
 
 /* Every fsync of the agent and its children fails while it is traced. */
@@ -163,7 +156,7 @@ static void expect_refused_then_healed(const char *fault, const char *says)
 	cr_assert(world_until(&world, 10000, is_traced, NULL));
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 20000, status_says, (void *)says));
-	cr_assert(not(file_exists(&world, "ran")), "it ran before it was safe");
+	cr_assert(not(world_has_file(&world, "ran")), "it ran before it was safe");
 	stop_tracing();
 	cr_assert(world_until(&world, 45000, world_has_outcomes, &one));
 	cr_assert(eq(str, (char *)world_outcome(&world, "status", text), "error"));
@@ -236,11 +229,11 @@ Test(store, an_adopted_runner_keeps_its_clock_and_its_end_is_seen_at_once)
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
 	world_command(&world, "switch");
-	cr_assert(world_until(&world, 15000, file_exists, "running"));
+	cr_assert(world_until(&world, 15000, world_has_file, "running"));
 	uint64_t began = world_ms();
 	kill_agent();
 	while (world_ms() - began < 2500)
-		world_until(&world, 100, file_exists, "never");
+		world_until(&world, 100, world_has_file, "never");
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 15000, world_status_is, "health=0"));
 	cr_assert(ge(i64, run_number("elapsed_ms"), 2500));
@@ -275,7 +268,7 @@ Test(store, s14_a_stopped_adopted_runner_is_ended_after_its_limits)
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
 	world_command(&world, "pull");
-	cr_assert(world_until(&world, 15000, file_exists, "running"));
+	cr_assert(world_until(&world, 15000, world_has_file, "running"));
 	pid_t runner = child_named("nixfleet-runner");
 	cr_assert(runner > 1);
 	cr_assert(eq(int, kill(runner, SIGSTOP), 0));
@@ -400,7 +393,7 @@ Test(store, s28_a_torn_record_is_used_a_newer_one_is_left_and_garbage_is_set_asi
 	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-0003.run", world.folder);
 	cr_assert(eq(int, access(path, F_OK), 0), "a newer record is left in its place");
 	cr_assert(world_until(
-		&world, 10000, file_exists, "state/runs/20260101T000000Z-pull-0004.aside"));
+		&world, 10000, world_has_file, "state/runs/20260101T000000Z-pull-0004.aside"));
 	char *log = world_log(&world);
 	cr_assert(strstr(log, "pull-0004") != NULL, "%s", log);
 	free(log);

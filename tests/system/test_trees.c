@@ -54,45 +54,13 @@ static void open_world(void)
 	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
 }
 
-static void begin(void)
-{
-	char *log;
-	world_agent_start(&world);
-	bool is_seen = world_until(&world, 15000, world_is_registered, NULL);
-	log = world_log(&world);
-	cr_assert(is_seen, "%s", log);
-	free(log);
-}
-
-static bool file_exists(struct world *at, void *name)
-{
-	char path[WORLD_TEXT_BYTES];
-	snprintf(path, sizeof(path), "%s/%s", at->folder, (const char *)name);
-	return access(path, F_OK) == 0;
-}
-
 static void switch_and_await(void)
 {
 	world_command(&world, "switch");
-	bool is_running = world_until(&world, 10000, file_exists, "running");
+	bool is_running = world_until(&world, 10000, world_has_file, "running");
 	char *log = world_log(&world);
 	cr_assert(is_running, "%s", log);
 	free(log);
-}
-
-static void expect_outcome(uint64_t ms)
-{
-	int one = 1;
-	bool has = world_until(&world, ms, world_has_outcomes, &one);
-	char *log = world_log(&world);
-	cr_assert(has, "no outcome:\n%s", strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
-	free(log);
-}
-
-static void expect(const char *needle)
-{
-	world_outcome(&world, "comment", text);
-	cr_assert(strstr(text, needle) != NULL, "'%s' lacks '%s'", text, needle);
 }
 
 /* By the secret, from outside: the agent's own processes have it too. */
@@ -172,12 +140,12 @@ static void kill_runner_and_expect(const char *method)
 	char *runs;
 	world_stub(
 		&world, "nixos-rebuild", "#!/bin/sh\n" DAEMONS "touch $HOME/running\nsleep 1000\n");
-	begin();
+	world_agent_start_registered(&world);
 	switch_and_await();
 	kill(runner_pid(), SIGKILL);
-	expect_outcome(10000);
-	expect("its runner died in step evaluate");
-	expect(method);
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "comment", "its runner died in step evaluate");
+	world_expect(&world, "comment", method);
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 	cr_assert(eq(int, world_nfctl(&world, "runs --json", &runs), 0));
 	json_t *list = json_loads(runs, 0, NULL);
@@ -215,14 +183,15 @@ Test(trees, s19_a_stopped_runner_is_killed_beyond_its_deadline_and_its_tree_with
 	world_stub(&world, "git",
 		"#!/bin/sh\ncase \" $* \" in *' pull '*) ;; *) PATH=${PATH#*:} exec git \"$@\";; "
 		"esac\n" DAEMONS "touch $HOME/running\nsleep 1000\n");
-	begin();
+	world_agent_start_registered(&world);
 	world_command(&world, "pull");
-	cr_assert(world_until(&world, 10000, file_exists, "running"));
+	cr_assert(world_until(&world, 10000, world_has_file, "running"));
 	kill(runner_pid(), SIGSTOP);
 	/* Deadline, grace, tree, and what a runner is given beyond. */
-	expect_outcome(1000 + 10000 + 5000 + 20000 + 10000);
-	expect("timed out after 1 s in step fetch; its runner hung and was killed; ");
-	expect("processes ended by ");
+	world_expect_outcomes(&world, 1, 1000 + 10000 + 5000 + 20000 + 10000);
+	world_expect(&world, "comment",
+		"timed out after 1 s in step fetch; its runner hung and was killed; ");
+	world_expect(&world, "comment", "processes ended by ");
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 }
 
@@ -242,12 +211,12 @@ static void end_a_bomb(void)
 		OTHER + getpid() % 1000, OTHER, world.folder);
 	cr_assert(shell("chmod 1777 .") == 0);
 	world_stub(&world, "nixos-rebuild", text);
-	begin();
+	world_agent_start_registered(&world);
 	switch_and_await();
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_outcome(20000);
-	expect("cancelled in step switch; ");
-	expect(" processes ended by ");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "comment", "cancelled in step switch; ");
+	world_expect(&world, "comment", " processes ended by ");
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 }
 
@@ -312,12 +281,12 @@ Test(trees, s15_root_children_of_an_ordinary_user_are_named_when_they_cannot_be_
 	char *runs;
 	open_world();
 	as_user("true");
-	begin();
+	world_agent_start_registered(&world);
 	switch_and_await();
 	expect_root();
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_outcome(20000);
-	expect("cancelled in step switch");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "comment", "cancelled in step switch");
 	cr_assert(eq(int, world_nfctl(&world, "runs", &runs), 0));
 	cr_assert(strstr(runs, "processes of root left") &&
 			  strstr(runs, "the service must delegate its cgroup"),
@@ -353,12 +322,12 @@ Test(trees, s15_root_children_of_an_ordinary_user_are_ended_by_a_delegated_cgrou
 		"echo 0 > %s/cgroup.procs",
 		group, USER, group, group, group, group);
 	as_user(enter);
-	begin();
+	world_agent_start_registered(&world);
 	switch_and_await();
 	expect_root();
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_outcome(20000);
-	expect("cancelled in step switch; ");
-	expect(" ended by cgroup in ");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "comment", "cancelled in step switch; ");
+	world_expect(&world, "comment", " ended by cgroup in ");
 	cr_assert(world_until(&world, 1000, nobody_survives, NULL));
 }

@@ -14,7 +14,6 @@
 #include "tests/system/world.h"
 
 static struct world world;
-static char text[WORLD_TEXT_BYTES];
 
 static void finish(void)
 {
@@ -27,27 +26,6 @@ static void open_world(const char *options)
 {
 	world_open(&world, options);
 	world_set(&world, "NIXFLEET_URL", "ws://127.0.0.1:%d/ws", world.port);
-}
-
-static void start(void)
-{
-	world_agent_start(&world);
-	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
-}
-
-static void expect_outcomes(int count, uint64_t ms)
-{
-	bool has = world_until(&world, ms, world_has_outcomes, &count);
-	char *log = world_log(&world);
-	cr_assert(has, "no outcome; the agent's log ends:\n%s",
-		strlen(log) > 4000 ? log + strlen(log) - 4000 : log);
-	free(log);
-}
-
-static void expect(const char *field, const char *needle)
-{
-	world_outcome(&world, field, text);
-	cr_assert(strstr(text, needle) != NULL, "%s is '%s' and lacks '%s'", field, text, needle);
 }
 
 /* A number of the host, `counts.heartbeat` or `registrations`; of no host -1. */
@@ -104,14 +82,6 @@ static bool compartment_is(struct world *unused, void *data)
 	return strcmp(status, equals + 1) == 0;
 }
 
-static bool file_exists(struct world *unused, void *name)
-{
-	char path[WORLD_TEXT_BYTES];
-	(void)unused;
-	snprintf(path, sizeof(path), "%s/%s", world.folder, (const char *)name);
-	return access(path, F_OK) == 0;
-}
-
 static void no_violations(void)
 {
 	json_t *seen = world_seen(&world);
@@ -144,7 +114,7 @@ static void heal(void)
 Test(websocket, a_host_registers_once_and_beats)
 {
 	open_world("");
-	start();
+	world_agent_start_registered(&world);
 	reach("counts.heartbeat", 5, 5000);
 	cr_assert(eq(int, number("registrations"), 1));
 	cr_assert(eq(int, world_agent_stop(&world), 0));
@@ -156,13 +126,13 @@ Test(websocket, a_good_switch_is_told_and_the_agent_leaves_for_its_next_start)
 	open_world("");
 	switch_stub("echo building the system configuration... >&2\necho \"built $*\"\n"
 		    "echo activating the configuration... >&2");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	cr_assert(eq(int, world_agent_wait(&world, 10000), 101));
 	world_agent_start(&world);
-	expect_outcomes(1, 10000);
-	expect("status", "ok");
-	expect("output", "built switch --flake ");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "ok");
+	world_expect(&world, "output", "built switch --flake ");
 	reach("registrations", 2, 5000);
 	/* The new instance knows how things stand. */
 	cr_assert(world_until(&world, 5000, compartment_is, "system=ok"));
@@ -174,11 +144,11 @@ Test(websocket, a_failure_says_why_and_its_lines_keep_their_stream)
 {
 	open_world("");
 	switch_stub("echo evaluating\necho 'error: attribute missing' >&2\nexit 3");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
-	expect("status", "error");
-	expect("message", "error: attribute missing");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "message", "error: attribute missing");
 	json_t *seen = world_seen(&world);
 	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
 	cr_expect(eq(int, (int)json_integer_value(json_object_get(row, "exit_code")), 3));
@@ -193,7 +163,7 @@ Test(websocket, a_pull_moves_the_tree_and_is_not_partial)
 {
 	char command[WORLD_TEXT_BYTES * 2];
 	open_world("");
-	start();
+	world_agent_start_registered(&world);
 	snprintf(command, sizeof(command),
 		"exec >>%s/git.log 2>&1; cd %s && git clone -q remote.git other && cd other && "
 		"echo '{}' >> flake.lock && git add -A && git -c user.name=t -c "
@@ -201,8 +171,8 @@ Test(websocket, a_pull_moves_the_tree_and_is_not_partial)
 		world.folder, world.folder);
 	cr_assert(eq(int, system(command), 0));
 	world_command(&world, "pull");
-	expect_outcomes(1, 10000);
-	expect("status", "ok");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "ok");
 	cr_assert(world_until(&world, 3000, compartment_is, "lock=ok"));
 	cr_assert(world_until(&world, 3000, compartment_is, "git=ok"));
 	cr_assert(world_until(&world, 3000, compartment_is, "system=outdated"));
@@ -218,11 +188,11 @@ Test(websocket, tests_are_told_one_by_one)
 		world_file(&world, path, i == 2 ? "#!/bin/sh\nexit 1\n" : "#!/bin/sh\nsleep 0.3\n",
 			0755);
 	}
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "test");
-	expect_outcomes(1, 15000);
-	expect("status", "error");
-	expect("message", "1 of 3 tests failed");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "message", "1 of 3 tests failed");
 	json_t *seen = world_seen(&world);
 	const json_t *progress = json_object_get(seen, "test_progress");
 	cr_expect(eq(int, (int)json_integer_value(json_object_get(progress, "passed")), 2));
@@ -236,11 +206,11 @@ Test(websocket, tests_are_told_one_by_one)
 Test(websocket, without_a_test_script_the_test_fails)
 {
 	open_world("");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "test");
-	expect_outcomes(1, 10000);
-	expect("status", "error");
-	expect("message", "no executable test script");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "status", "error");
+	world_expect(&world, "message", "no executable test script");
 	no_violations();
 }
 
@@ -249,7 +219,7 @@ Test(websocket, s25_another_command_is_rejected_and_stop_for_none_is_answered)
 	open_world("");
 	switch_stub("echo started >> $HOME/count\nwhile [ ! -e $HOME/go ]; do sleep 0.05; done\n"
 		    "exit 1");
-	start();
+	world_agent_start_registered(&world);
 	force("kill");
 	reach("counts.status", 1, 5000);
 	force("switch");
@@ -257,7 +227,7 @@ Test(websocket, s25_another_command_is_rejected_and_stop_for_none_is_answered)
 	force("pull");
 	reach("counts.command_rejected", 1, 5000);
 	world_file(&world, "go", "", 0644);
-	expect_outcomes(2, 10000);
+	world_expect_outcomes(&world, 2, 10000);
 	char *runs;
 	world_nfctl(&world, "runs", &runs);
 	cr_expect(strstr(runs, "pull") && strstr(runs, "refused"));
@@ -270,13 +240,13 @@ Test(websocket, s14_kill_ends_a_command_that_ignores_term)
 	open_world("");
 	switch_stub("trap '' TERM\necho deaf\nwhile :; do sleep 0.1; done");
 	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
 	world_command(&world, "kill");
-	expect_outcomes(1, 8000);
-	expect("status", "stopped");
-	expect("message", "ended by");
+	world_expect_outcomes(&world, 1, 8000);
+	world_expect(&world, "status", "stopped");
+	world_expect(&world, "message", "ended by");
 	cr_assert(eq(u32, world_survivors(&world, "FLAKE_NOT_THERE=1", NULL), 0));
 	no_violations();
 }
@@ -286,14 +256,14 @@ Test(websocket, s14_kill_command_of_older_dashboards_works_too)
 	char path[128];
 	open_world("");
 	switch_stub("while :; do sleep 0.1; done");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
 	snprintf(path, sizeof(path), "/api/hosts/%s/command", world.host);
 	cr_assert(world_request(&world, "POST", path,
 			  "{\"command\":\"kill\",\"kill_command\":\"SIGKILL\"}", NULL) < 300);
-	expect_outcomes(1, 5000);
-	expect("status", "stopped");
+	world_expect_outcomes(&world, 1, 5000);
+	world_expect(&world, "status", "stopped");
 	no_violations();
 }
 
@@ -306,15 +276,15 @@ Test(websocket, s11_garbage_binary_and_huge_frames_change_nothing)
 	};
 	open_world("");
 	switch_stub("echo fine\nexit 1");
-	start();
+	world_agent_start_registered(&world);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		int beats = number("counts.heartbeat");
 		world_fault(&world, faults[i]);
 		reach("counts.heartbeat", beats + 4, 5000);
 	}
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
-	expect("output", "fine");
+	world_expect_outcomes(&world, 1, 10000);
+	world_expect(&world, "output", "fine");
 	cr_assert(eq(int, number("registrations"), 1));
 	no_violations();
 }
@@ -323,11 +293,11 @@ Test(websocket, s10_a_status_without_its_pong_is_told_again_after_a_heartbeat)
 {
 	open_world("");
 	switch_stub("exit 1");
-	start();
+	world_agent_start_registered(&world);
 	world_fault(&world, "{\"match\":\"status\",\"kind\":\"close\",\"code\":1001,\"count\":1,"
 			    "\"act\":true}");
 	world_command(&world, "switch");
-	expect_outcomes(1, 10000);
+	world_expect_outcomes(&world, 1, 10000);
 	reach("registrations", 2, 10000);
 	reach("counts.status", 2, 10000);
 	cr_assert(world_until(&world, 5000, world_status_is, "owed=0"));
@@ -337,7 +307,7 @@ Test(websocket, s10_a_status_without_its_pong_is_told_again_after_a_heartbeat)
 Test(websocket, s08_a_half_open_connection_is_noticed)
 {
 	open_world("");
-	start();
+	world_agent_start_registered(&world);
 	uint64_t since = world_ms();
 	world_fault(&world, "{\"match\":\"now\",\"kind\":\"half_open\"}");
 	reach("registrations", 2, 60000);
@@ -348,7 +318,7 @@ Test(websocket, s19_output_and_outcome_survive_the_worker)
 {
 	open_world("");
 	switch_stub("for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.4; done\nexit 4");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
 	reach("counts.output", 2, 5000);
@@ -374,11 +344,11 @@ Test(websocket, s05_output_goes_on_under_the_next_agent)
 	open_world("");
 	switch_stub("i=0; while [ ! -e $HOME/go ]; do i=$((i+1)); echo line $i; sleep 0.1; done; "
 		    "echo last; exit 4");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	char sent[WORLD_TEXT_BYTES];
 	snprintf(sent, sizeof(sent), "state/sent");
-	cr_assert(world_until(&world, 10000, file_exists, sent));
+	cr_assert(world_until(&world, 10000, world_has_file, sent));
 	int lines = number("counts.output");
 	kill(world.agent, SIGKILL);
 	world_agent_wait(&world, 5000);
@@ -404,7 +374,7 @@ Test(websocket, a_failure_that_nobody_saw_is_a_red_line_and_a_compartment)
 	open_world("");
 	switch_stub("echo begun\nwhile [ ! -e $HOME/go ]; do sleep 0.05; done\n"
 		    "echo 'error: broken' >&2\nexit 1");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	reach("counts.output", 1, 5000);
 	world_fault(
@@ -424,7 +394,7 @@ Test(websocket, a_failure_that_nobody_saw_is_a_red_line_and_a_compartment)
 Test(websocket, another_connection_of_the_same_name_is_no_ping_pong)
 {
 	open_world("");
-	start();
+	world_agent_start_registered(&world);
 	world_fault(&world, "{\"match\":\"now\",\"kind\":\"evict\"}");
 	reach("counts.evicted", 1, 5000);
 	cr_assert(world_until(&world, 5000, world_status_is, "link_name=waiting"));
@@ -440,7 +410,7 @@ Test(websocket, a_refused_upgrade_is_no_end)
 {
 	open_world("");
 	world_fault(&world, "{\"match\":\"upgrade\",\"kind\":\"code\",\"status\":503,\"count\":2}");
-	start();
+	world_agent_start_registered(&world);
 	cr_assert(eq(int, world_agent_stop(&world), 0));
 	world_set(&world, "NIXFLEET_TOKEN", "wrong");
 	world_agent_start(&world);
@@ -475,14 +445,14 @@ Test(websocket, a_long_backlog_is_cut_and_the_page_says_so)
 		    "i=$((i+1)); "
 		    "done\ntouch $HOME/printed\n"
 		    "while [ ! -e $HOME/end ]; do sleep 0.05; done\nexit 1");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
 	reach("counts.output", 1, 5000);
 	world_fault(
 		&world, "{\"match\":\"upgrade\",\"kind\":\"code\",\"status\":503,\"count\":1000}");
 	world_fault(&world, "{\"match\":\"now\",\"kind\":\"close\",\"code\":1001}");
 	world_file(&world, "go", "", 0644);
-	cr_assert(world_until(&world, 20000, file_exists, "printed"));
+	cr_assert(world_until(&world, 20000, world_has_file, "printed"));
 	heal();
 	reach("registrations", 2, 10000);
 	cr_assert(world_until(&world, 10000, requests_say, "bytes of output are left out]"));
@@ -507,10 +477,10 @@ Test(websocket, s17_any_output_arrives_as_legal_frames)
 		"out.write(b'x' * (1 << 20) + b'\\n')\n"
 		"out.write(b'the end')\n"
 		"sys.exit(1)\n");
-	start();
+	world_agent_start_registered(&world);
 	world_command(&world, "switch");
-	expect_outcomes(1, 20000);
-	expect("status", "error");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "status", "error");
 	json_t *seen = world_seen(&world);
 	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
 	int lines = (int)json_integer_value(json_object_get(row, "lines"));
@@ -529,10 +499,10 @@ Test(websocket, a_dashboard_that_does_not_read_slows_no_command)
 		"i=0; while [ $i -lt 300000 ]; do echo "
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx$i; i=$((i+1)); "
 		"done\ntouch $HOME/done\nexit 1");
-	start();
+	world_agent_start_registered(&world);
 	world_fault(&world, "{\"match\":\"now\",\"kind\":\"stop_reading\"}");
 	force("switch");
-	cr_assert(world_until(&world, 20000, file_exists, "done"));
+	cr_assert(world_until(&world, 20000, world_has_file, "done"));
 	heal();
 	cr_assert(world_until(&world, 90000, world_status_is, "owed=0"));
 }
@@ -564,11 +534,11 @@ Test(websocket, the_agents_own_clone_is_made_unasked)
 	snprintf(command, sizeof(command),
 		"#!/bin/sh\ncase $1 in clone) sleep 1.5;; esac\nPATH=${PATH#*:} exec git \"$@\"\n");
 	world_stub(&world, "git", command);
-	start();
+	world_agent_start_registered(&world);
 	cr_assert(eq(int, number("registrations"), 1));
 	world_command(&world, "pull");
-	expect_outcomes(1, 15000);
-	expect("status", "ok");
+	world_expect_outcomes(&world, 1, 15000);
+	world_expect(&world, "status", "ok");
 	cr_assert(world_until(&world, 5000, has_commit, commit));
 	char *log = world_log(&world);
 	cr_expect(strstr(log, "probe id=") != NULL);

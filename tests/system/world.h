@@ -45,6 +45,8 @@ void world_stub(struct world *world, const char *name, const char *script);
 void world_file(struct world *world, const char *path, const char *content, int mode);
 
 void world_agent_start(struct world *world);
+/* Fails the test, with the agent's log, unless the dashboard has seen it within 15 s. */
+void world_agent_start_registered(struct world *world);
 /* Waits for it to end; the exit code, or 1000 + signal. Fails the test after ms. */
 int world_agent_wait(struct world *world, uint64_t ms);
 /* SIGTERM and world_agent_wait. */
@@ -80,6 +82,13 @@ bool world_has_outcomes(struct world *world, void *count);
 /* The newest closed row of the dashboard's command log: its field's text, or "". Copied into text.
  */
 const char *world_outcome(struct world *world, const char *field, char text[WORLD_TEXT_BYTES]);
+
+/* Fails the test, with the end of the agent's log, unless there are so many outcomes within ms. */
+void world_expect_outcomes(struct world *world, int count, uint64_t ms);
+/* Fails the test unless that field of the newest outcome contains the needle. */
+void world_expect(struct world *world, const char *field, const char *needle);
+/* data: a path below the world's folder. */
+bool world_has_file(struct world *world, void *path);
 
 /* Runs nfctl with these words; its exit code, and what it printed (both streams) in *output, which
  * the caller frees (may be NULL). */

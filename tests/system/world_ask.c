@@ -11,6 +11,7 @@
 #include "tests/system/world.h"
 
 #define ANSWER_BYTES_MAX (8 * 1024 * 1024)
+#define LOG_END_BYTES    4000
 
 struct answer {
 	char *data;
@@ -166,6 +167,40 @@ const char *world_outcome(struct world *world, const char *field, char text[WORL
 	snprintf(text, WORLD_TEXT_BYTES, "%s", value ? value : "");
 	json_decref(rows);
 	return text;
+}
+
+static void expect(struct world *world, bool is_there, const char *what)
+{
+	char *log = world_log(world);
+	size_t size = strlen(log);
+	cr_assert(is_there, "no %s; the agent's log ends:\n%s", what,
+		size > LOG_END_BYTES ? log + size - LOG_END_BYTES : log);
+	free(log);
+}
+
+void world_agent_start_registered(struct world *world)
+{
+	world_agent_start(world);
+	expect(world, world_until(world, 15000, world_is_registered, NULL), "registration");
+}
+
+void world_expect_outcomes(struct world *world, int count, uint64_t ms)
+{
+	expect(world, world_until(world, ms, world_has_outcomes, &count), "outcome");
+}
+
+void world_expect(struct world *world, const char *field, const char *needle)
+{
+	char text[WORLD_TEXT_BYTES];
+	world_outcome(world, field, text);
+	cr_assert(strstr(text, needle) != NULL, "%s is '%s' and lacks '%s'", field, text, needle);
+}
+
+bool world_has_file(struct world *world, void *path)
+{
+	char whole[WORLD_TEXT_BYTES];
+	snprintf(whole, sizeof(whole), "%s/%s", world->folder, (const char *)path);
+	return access(whole, F_OK) == 0;
 }
 
 int world_nfctl(struct world *world, const char *words, char **output)
