@@ -26,6 +26,7 @@
 #include "supervisor/shell.h"
 
 #define LOCK_LOOK_MS 5
+#define UNIT_LOOK_MS 500
 
 #define SENT_NAME      "sent"
 #define SENT_TEMPORARY "sent.new"
@@ -218,6 +219,17 @@ static void explain_loss(const struct store_job *job, const struct record *recor
 	frame->result.left = text_of(proof->left);
 }
 
+static void look_until_told(struct unit *unit, const char *name, int64_t since_wall_ms)
+{
+	struct mono until = mono_after(mono_now(), ACTIVATION_SILENT_MS);
+	for (;;) {
+		unit_look(unit, name, since_wall_ms);
+		if (unit->state != UNIT_SILENT || mono_reached(mono_now(), until))
+			return;
+		poll(NULL, 0, UNIT_LOOK_MS);
+	}
+}
+
 /* The runner is dead and what it began may go on outside its tree: until that has ended the run has
  * not either, and no other starts. */
 static int settle_outside(struct store_job *job, const struct record *record,
@@ -225,11 +237,21 @@ static int settle_outside(struct store_job *job, const struct record *record,
 {
 	const struct op *op = ops_find(text_of(record->command), PROTOCOL_WEBSOCKET);
 	struct unit unit = {0};
+	size_t at;
 	if (!op || !op->outside_unit)
 		return 0;
-	unit_look(&unit, op->outside_unit, record->started_wall_ms);
+	look_until_told(&unit, op->outside_unit, record->started_wall_ms);
 	switch (unit.state) {
-	case UNIT_UNKNOWN: return 0;
+	case UNIT_ABSENT:
+	case UNIT_IDLE: return 0;
+	case UNIT_SILENT:
+		/* Not for ever: the next one asks again before it begins. */
+		at = strlen(reason);
+		snprintf(reason + at, REASON_BYTES_MAX + 1 - at,
+			"; systemctl does not say whether an activation goes on in %.80s",
+			op->outside_unit);
+		frame->result.reason = text_of(reason);
+		return 0;
 	case UNIT_ACTIVE: errno = EBUSY; return fail(job, op->outside_unit);
 	case UNIT_ENDED: break;
 	}

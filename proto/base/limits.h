@@ -82,6 +82,9 @@
 #define LEAVE_ACTED_MS      300000 /* a reboot that was asked for should have happened */
 #define POISON_DEATHS       2      /* of workers over one outcome */
 
+/* systemctl has no answer while systemd executes itself anew, as it does within activations. */
+#define ACTIVATION_SILENT_MS 20000
+
 /* A pause. */
 #define PAUSE_LOOK_MS 60000  /* at the wall clock, which may pass its end unseen */
 #define PAUSE_SAVE_MS 600000 /* how much is left, for a start after another boot */
@@ -108,4 +111,6 @@ static_assert(INTERRUPT_GRACE_MS + TREE_EMPTY_MS + INTERRUPT_CLEAN_MS <= INTERRU
 static_assert(INTERRUPT_MS < SERVICE_STOP_MS, "and before the service is killed");
 static_assert(RECORD_RESERVE_BYTES < RECORD_BYTES, "a record has room for its steps");
 static_assert(RUNS_QUEUED_MAX + RUNS_OWED_TOLD_MAX < RUNS_KNOWN_MAX, "live runs fit in memory");
+static_assert(TREE_EMPTY_MS + 2 * ACTIVATION_SILENT_MS < STORE_KILL_MS,
+	"a dead runner's activation is asked about in time");
 static_assert(STORE_SLOW_MS < STORE_KILL_MS, "slow is said before the end");

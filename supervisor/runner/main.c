@@ -108,9 +108,10 @@ static int command(struct run *run)
 		return EXIT_REFUSED;
 	const struct op *op = ops_find(run->plan.command, (enum protocol)run->plan.protocol);
 	const char *unit = op ? op->outside_unit : NULL;
-	if (outside_is_free(run, unit))
+	if (outside_is_free(run, unit)) {
 		run_steps(run);
-	outside_wait(run, unit);
+		outside_wait(run, unit);
+	}
 	journal_close(run);
 	run_stay(run);
 	cgroup_destroy(&run->cgroup);

@@ -7,22 +7,54 @@
 #include "supervisor/runner/unit.h"
 
 #define LOOK_EVERY_MS 500
-/* In a row, before the end is called unknown: systemctl has no answer while systemd executes itself
- * anew, as it does within activations. */
-#define UNKNOWN_LOOKS 6
+/* The journal hears of an end a little later. */
+#define JOURNAL_MS 3000
+
+struct watch {
+	struct unit unit;
+	bool was_active, was_silent;
+	struct mono untold; /* since when in a row it is neither known to go on nor to have ended */
+};
+
+/* The look's own child ends within it, and its SIGCHLD must not make the next one of it. */
+static void pause_between(struct run *run)
+{
+	enum run_asked asked = run->asked;
+	struct mono until = mono_after(mono_now(), LOOK_EVERY_MS);
+	while (!mono_reached(mono_now(), until) && run->asked == asked)
+		run_attend(run, mono_ms_until(mono_now(), until));
+}
+
+static bool refuse(struct run *run, const char *format, const char *name)
+{
+	run->outcome = OUTCOME_REFUSED;
+	snprintf(run->reason, sizeof(run->reason), "%s%.200s", format, name);
+	return false;
+}
 
 bool outside_is_free(struct run *run, const char *name)
 {
 	struct unit unit = {0};
+	struct mono until = mono_after(mono_now(), ACTIVATION_SILENT_MS);
 	if (!name)
 		return true;
-	unit_look(&unit, name, 0);
-	if (unit.state != UNIT_ACTIVE)
-		return true;
-	run->outcome = OUTCOME_REFUSED;
-	snprintf(run->reason, sizeof(run->reason),
-		"an activation still goes on in %.200s: wait for its end", name);
-	return false;
+	for (;;) {
+		unit_look(&unit, name, 0);
+		if (unit.state == UNIT_ACTIVE)
+			return refuse(
+				run, "wait for the end of an activation that goes on in ", name);
+		if (unit.state != UNIT_SILENT)
+			return true;
+		if (run->asked != ASKED_NOTHING) {
+			run->outcome = run->asked == ASKED_INTERRUPT ? OUTCOME_INTERRUPTED
+								     : OUTCOME_CANCELLED;
+			return false;
+		}
+		if (mono_reached(mono_now(), until))
+			return refuse(run,
+				"systemctl does not say whether an activation goes on in ", name);
+		pause_between(run);
+	}
 }
 
 static void say_once(struct run *run, const char *name)
@@ -41,8 +73,16 @@ static void add(struct run *run, const char *format, const char *name)
 	snprintf(run->reason + at, sizeof(run->reason) - at, "%s%.200s", format, name);
 }
 
-static void decide(struct run *run, const struct unit *unit, const char *name)
+/* A code is never made up, and what a command said of its activation is over with it. */
+static void forget_success(struct run *run)
 {
+	if (run->outcome == OUTCOME_EXITED && run->code == 0)
+		run->outcome = OUTCOME_LOST;
+}
+
+static void decide(struct run *run, const struct watch *watch, const char *name)
+{
+	const struct unit *unit = &watch->unit;
 	switch (unit->state) {
 	case UNIT_ACTIVE:
 		if (run->asked == ASKED_INTERRUPT)
@@ -51,11 +91,17 @@ static void decide(struct run *run, const struct unit *unit, const char *name)
 			run->outcome = OUTCOME_TIMED_OUT;
 		add(run, "activation continues in ", name);
 		return;
-	case UNIT_UNKNOWN:
-		/* The outcome stays what it was: a code is never made up. */
+	case UNIT_ABSENT:
+	case UNIT_SILENT:
+		add(run, "systemctl does not say whether an activation goes on in ", name);
+		if (watch->was_active)
+			forget_success(run);
+		return;
+	case UNIT_IDLE:
+		if (!watch->was_active)
+			return;
 		add(run, "how the activation ended is not known to this account: ", name);
-		if (run->outcome == OUTCOME_EXITED && run->code == 0)
-			run->outcome = OUTCOME_LOST;
+		forget_success(run);
 		return;
 	case UNIT_ENDED: break;
 	}
@@ -68,28 +114,50 @@ static void decide(struct run *run, const struct unit *unit, const char *name)
 			name, (int)unit->code);
 }
 
+/* A look that tells nothing is no end: it counts once it has been so for a while. */
+static bool is_over(const struct watch *watch)
+{
+	switch (watch->unit.state) {
+	case UNIT_ACTIVE: return false;
+	case UNIT_ABSENT:
+	case UNIT_ENDED: return true;
+	case UNIT_IDLE:
+		return !watch->was_active ||
+		       mono_reached(mono_now(), mono_after(watch->untold, JOURNAL_MS));
+	case UNIT_SILENT: break;
+	}
+	return mono_reached(mono_now(), mono_after(watch->untold, ACTIVATION_SILENT_MS));
+}
+
+static void look(struct run *run, struct watch *watch, const char *name, int64_t since)
+{
+	unit_look(&watch->unit, name, since);
+	if (watch->unit.state == UNIT_ACTIVE) {
+		if (!watch->was_active)
+			say_once(run, name);
+		watch->was_active = true;
+		watch->untold = MONO_NEVER;
+	} else {
+		watch->was_silent = watch->was_silent || watch->unit.state == UNIT_SILENT;
+		watch->untold = mono_earlier(watch->untold, mono_now());
+	}
+}
+
 void outside_wait(struct run *run, const char *name)
 {
-	struct unit unit = {0};
-	bool was_active = false;
-	int unknown = 0;
+	struct watch watch = {.untold = MONO_NEVER};
 	int64_t since = wall_ms(wall_now()) - (int64_t)run_ms(run);
 	struct mono until = mono_after(mono_now(), ACTIVATION_WAIT_MS);
 	if (!name || run->outcome == OUTCOME_REFUSED)
 		return;
 	for (;;) {
-		unit_look(&unit, name, since);
-		unknown = unit.state == UNIT_UNKNOWN ? unknown + 1 : 0;
-		if (unit.state == UNIT_ENDED || unknown == UNKNOWN_LOOKS ||
-			(unknown && !was_active))
+		look(run, &watch, name, since);
+		if (is_over(&watch) || run->asked == ASKED_INTERRUPT ||
+			mono_reached(mono_now(), until))
 			break;
-		if (!was_active)
-			say_once(run, name);
-		was_active = true;
-		if (run->asked == ASKED_INTERRUPT || mono_reached(mono_now(), until))
-			break;
-		run_attend(run, LOOK_EVERY_MS);
+		pause_between(run);
 	}
-	if (was_active)
-		decide(run, &unit, name);
+	/* An activation that ended before the first look was waited for by the command itself. */
+	if (watch.was_active || watch.was_silent)
+		decide(run, &watch, name);
 }

@@ -69,9 +69,9 @@ void unit_look(struct unit *unit, const char *name, int64_t since_wall_ms)
 		status[16];
 	const char *const argv[] = {"systemctl", "show", "-p",
 		"LoadState,ActiveState,Result,ExecMainStatus,InvocationID", name, NULL};
-	unit->state = UNIT_UNKNOWN;
+	unit->state = access("/run/systemd/system", F_OK) == 0 ? UNIT_SILENT : UNIT_ABSENT;
 	unit->code = 0;
-	if (access("/run/systemd/system", F_OK) != 0 || !tool_ask(argv, answer) ||
+	if (unit->state == UNIT_ABSENT || !tool_ask(argv, answer) ||
 		!value_of(answer, "ActiveState", state, sizeof(state)) ||
 		!value_of(answer, "LoadState", loaded, sizeof(loaded)) ||
 		!value_of(answer, "InvocationID", invocation, sizeof(invocation)))
@@ -91,5 +91,6 @@ void unit_look(struct unit *unit, const char *name, int64_t since_wall_ms)
 			unit->code = 1;
 		return;
 	}
+	unit->state = UNIT_IDLE;
 	ask_journal(unit, name, since_wall_ms);
 }

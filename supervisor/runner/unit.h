@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
  * A systemd unit outside the runner's tree, in which a command may go on: NixOS hands activations
- * to one. Its own tools are asked; where there is no systemd nothing is known.
+ * to one. Its own tools are asked.
  */
 #pragma once
 
@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 enum unit_state {
-	UNIT_UNKNOWN, /* no systemd, no answer, or its end is forgotten */
+	UNIT_ABSENT, /* there is no systemd */
+	UNIT_SILENT, /* systemd does not answer: it may go on */
+	UNIT_IDLE,   /* it does not go on, and how it ended is forgotten, or it never was */
 	UNIT_ACTIVE,
 	UNIT_ENDED, /* code says how */
 };

@@ -122,12 +122,11 @@ static void begin_activation(const char *more, const char *code)
 }
 
 /* The outcome waits for the activation, and so does the next command. */
-static void expect_no_outcome_yet(void)
+static void expect_no_outcome_yet(int count)
 {
-	int one = 1;
 	world_command(&world, "pull");
 	cr_assert(world_until(&world, 5000, world_status_is, "queued=1"));
-	bool has = world_until(&world, 3000, world_has_outcomes, &one);
+	bool has = world_until(&world, 3000, world_has_outcomes, &count);
 	cr_assert(has == false, "an outcome while the activation goes on");
 	cr_assert(eq(int,
 		nspawn_shell(&machine, NULL,
@@ -139,7 +138,7 @@ Test(machine, s32_a_cancel_during_an_activation_waits_for_its_true_end)
 {
 	begin_activation("", "3");
 	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
-	expect_no_outcome_yet();
+	expect_no_outcome_yet(1);
 	world_file(&world, "go", "", 0644);
 	world_expect_outcomes(&world, 1, 15000);
 	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
@@ -189,7 +188,7 @@ Test(machine, s32_a_runner_killed_during_an_activation_is_settled_by_its_end)
 			"for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = nixfleet-runner ] "
 			"&& kill -9 ${p#/proc/}; done; true"),
 		0));
-	expect_no_outcome_yet();
+	expect_no_outcome_yet(1);
 	world_file(&world, "go", "", 0644);
 	world_expect_outcomes(&world, 1, 60000);
 	char *runs;
@@ -198,6 +197,75 @@ Test(machine, s32_a_runner_killed_during_an_activation_is_settled_by_its_end)
 			       "nixos-rebuild-switch-to-configuration.service exited 6") != NULL,
 		"%s", runs);
 	free(runs);
+}
+
+/* As while systemd executes itself anew: `deaf` looks are not answered, the others are. */
+static void stub_systemctl(void)
+{
+	char script[2048];
+	snprintf(script, sizeof(script),
+		"#!/bin/sh\nunset LD_LIBRARY_PATH\n"
+		"case \"$*\" in *nixos-rebuild*) n=$(cat %s/deaf)\n"
+		"[ $n -gt 0 ] && { echo $((n - 1)) > %s/deaf; exit 1; };; esac\n"
+		"exec /usr/bin/systemctl \"$@\"\n",
+		world.folder, world.folder);
+	world_stub(&world, "systemctl", script);
+}
+
+/* The first look, before the switch begins, and the first one after it ended have no answer. */
+Test(machine, s32_a_systemd_that_does_not_answer_at_once_hides_no_activation)
+{
+	begin();
+	use_our_unit("");
+	stub_activation();
+	stub_systemctl();
+	world_file(&world, "code", "4", 0644);
+	world_file(&world, "deaf", "0", 0644);
+	nspawn_boot(&machine);
+	start_agent();
+	cr_assert(eq(int,
+		nspawn_shell(&machine, NULL,
+			"systemd-run --unit=nixos-rebuild-switch-to-configuration sleep 1d"),
+		0));
+	world_file(&world, "deaf", "2", 0644);
+	world_command(&world, "switch");
+	world_expect_outcomes(&world, 1, 20000);
+	world_expect(&world, "comment", "an activation that goes on in nixos-rebuild");
+	cr_assert(world_has_file(&world, "running") == false);
+	cr_assert(eq(int,
+		nspawn_shell(
+			&machine, NULL, "systemctl stop nixos-rebuild-switch-to-configuration"),
+		0));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 20000, world_has_file, "activating"));
+	world_file(&world, "deaf", "3", 0644);
+	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
+	expect_no_outcome_yet(2);
+	world_file(&world, "go", "", 0644);
+	world_expect_outcomes(&world, 2, 15000);
+	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_assert(strstr(runs, "nixos-rebuild-switch-to-configuration.service exited 4") != NULL,
+		"%s", runs);
+	free(runs);
+}
+
+/* Never: nothing is begun that might meet an activation, and the answer says why. */
+Test(machine, s32_a_systemd_that_never_answers_refuses_a_switch)
+{
+	begin();
+	use_our_unit("");
+	stub_activation();
+	stub_systemctl();
+	world_file(&world, "deaf", "1000", 0644);
+	nspawn_boot(&machine);
+	start_agent();
+	world_command(&world, "switch");
+	world_expect_outcomes(&world, 1, 40000);
+	world_expect(&world, "comment",
+		"systemctl does not say whether an activation goes on in nixos-rebuild");
+	cr_assert(world_has_file(&world, "running") == false);
 }
 
 Test(machine, s05_a_switch_that_restarts_the_service_is_reported_once_and_truly)
