@@ -339,7 +339,7 @@ struct rules_event {
 			struct text name;
 			const struct record *record;
 			uint64_t sent; /* of its output */
-			bool is_live, is_owed;
+			bool is_live, is_owed, is_this_boot;
 		} found;
 		struct {
 			uint32_t run;

@@ -11,9 +11,21 @@
 #include "supervisor/ops.h"
 #include "supervisor/rules_parts.h"
 
+#define NOT_HAPPENED "it was asked for and did not happen"
+
 bool leave_is_under_way(const struct rules *rules)
 {
 	return rules->leave.state != LEAVE_NONE;
+}
+
+static void forget(struct rules *rules, const char *why)
+{
+	struct rules_leave *leave = &rules->leave;
+	snprintf(leave->trouble, sizeof(leave->trouble), "%.64s: %.300s",
+		rules->runs[leave->run].command, why);
+	leave->state = LEAVE_NONE;
+	leave->run = RULES_NO_RUN;
+	leave->due = MONO_NEVER;
 }
 
 static void leave_at(struct rules *rules, uint32_t run, struct mono due)
@@ -31,6 +43,38 @@ void leave_announced(struct rules *rules, uint32_t index)
 	leave_at(rules, index,
 		run->telling == TELLING_NONE ? rules->now
 					     : mono_after(rules->now, ANNOUNCE_DELIVER_MS));
+}
+
+/* The command that began last, of those that were found. */
+static uint32_t last_begun(const struct rules *rules)
+{
+	uint32_t last = RULES_NO_RUN;
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+		const struct rules_run *run = &rules->runs[i];
+		bool has_begun = run->state == RUN_GOING || run->state == RUN_SETTLING ||
+				 run->state == RUN_ENDED;
+		if (has_begun && run->outcome != OUTCOME_REFUSED &&
+			(last == RULES_NO_RUN || run->sequence > rules->runs[last].sequence))
+			last = i;
+	}
+	return last;
+}
+
+/* The outcome says that the machine is started anew, and the agent ended before it saw to it. What
+ * was asked for long ago, or before other commands, would surprise: that is for people to know. */
+void leave_found(struct rules *rules)
+{
+	uint32_t index = last_begun(rules);
+	if (index == RULES_NO_RUN)
+		return;
+	const struct rules_run *run = &rules->runs[index];
+	if (run->state != RUN_ENDED || run->started.ns == 0 || !ops_action(text_of(run->command)))
+		return;
+	leave_announced(rules, index);
+	if (rules->leave.state == LEAVE_DELIVERING &&
+		mono_reached(
+			rules->now, mono_after(run->started, run->deadline_ms + LEAVE_ACTED_MS)))
+		forget(rules, NOT_HAPPENED);
 }
 
 void leave_asked(struct rules *rules)
@@ -53,12 +97,7 @@ void leave_delivered(struct rules *rules, uint32_t run)
 
 static void give_up(struct rules *rules, const char *why, struct rules_actions *actions)
 {
-	struct rules_leave *leave = &rules->leave;
-	snprintf(leave->trouble, sizeof(leave->trouble), "%.64s: %.300s",
-		rules->runs[leave->run].command, why);
-	leave->state = LEAVE_NONE;
-	leave->run = RULES_NO_RUN;
-	leave->due = MONO_NEVER;
+	forget(rules, why);
 	runs_go_on(rules, actions);
 }
 
@@ -98,6 +137,6 @@ void leave_due(struct rules *rules, struct rules_actions *actions)
 	case LEAVE_NONE: break;
 	case LEAVE_DELIVERING: act(rules, actions); break;
 	case LEAVE_ACTING: break; /* a runner with a deadline of its own */
-	case LEAVE_ACTED: give_up(rules, "it was asked for and did not happen", actions); break;
+	case LEAVE_ACTED: give_up(rules, NOT_HAPPENED, actions); break;
 	}
 }

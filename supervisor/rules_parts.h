@@ -93,6 +93,8 @@ bool runs_are_storing(const struct rules *rules);
 bool leave_is_under_way(const struct rules *rules);
 /* A run ended: if it is an announced command that can be done, it is done once it is delivered. */
 void leave_announced(struct rules *rules, uint32_t index);
+/* The records are read: what the last command announced and the agent before did not do. */
+void leave_found(struct rules *rules);
 /* The worker wants the agent started anew. */
 void leave_asked(struct rules *rules);
 void leave_delivered(struct rules *rules, uint32_t run);

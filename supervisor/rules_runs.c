@@ -396,6 +396,8 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 		break;
 	case RECORD_FINISHED:
 		run->state = RUN_ENDED;
+		if (event->found.is_this_boot)
+			run->started = mono_after((struct mono){0}, record->started_mono_ms);
 		watch_leftover(rules, index, actions);
 		break;
 	}
@@ -820,6 +822,8 @@ static void scanned(
 	/* A worker that was quicker than the disk has not heard of it. */
 	if (is_first)
 		history_tell(rules, actions);
+	if (is_first)
+		leave_found(rules);
 	accept_held(rules, event->stored.sequence, actions);
 	runs_worker_ready(rules, actions);
 	start_next(rules, actions);

@@ -170,9 +170,9 @@ static void log_result(const struct shell *shell, const struct rules_event *even
 		event->result.reason.size ? ": " : "", TEXT_ARGS(event->result.reason));
 }
 
-static void log_action(const struct rules *rules, const struct rules_event *event)
+static void log_action(const struct rules *rules, const struct rules_event *event, bool is_first)
 {
-	if (event->type == EVENT_ACTED && rules->leave.trouble[0])
+	if ((event->type == EVENT_ACTED || is_first) && rules->leave.trouble[0])
 		log_error("%s", rules->leave.trouble);
 }
 
@@ -180,6 +180,7 @@ static void turn_one(struct shell *shell, const struct rules_event *event)
 {
 	enum gate_state gate = shell->rules.gate.state;
 	enum worker_state worker = shell->rules.worker.state;
+	bool was_scanned = shell->rules.is_scanned;
 	struct rules_event dated = *event;
 	/* Clocks of events that waited in the inbox are older than the last step's. */
 	if (dated.now.ns < shell->rules.now.ns)
@@ -187,7 +188,7 @@ static void turn_one(struct shell *shell, const struct rules_event *event)
 	shell->actions.count = 0;
 	rules_step(&shell->rules, &dated, &shell->actions);
 	log_result(shell, &dated);
-	log_action(&shell->rules, &dated);
+	log_action(&shell->rules, &dated, !was_scanned && shell->rules.is_scanned);
 	log_turn(shell, &dated, gate, worker);
 	for (uint32_t i = 0; i < shell->actions.count; i++) {
 		const struct rules_action action = shell->actions.list[i];

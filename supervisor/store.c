@@ -147,6 +147,7 @@ static void take_found(struct child *child, const struct stored_found *found)
 		event.found.record = &record;
 		event.found.is_live = found->live;
 		event.found.is_owed = found->owed;
+		event.found.is_this_boot = found->this_boot;
 		event.found.sent = found->sent;
 	}
 	shell_turn(child->shell, &event);

@@ -50,7 +50,10 @@ static void say_found(
 	const struct store_job *job, struct text name, const struct record *record, bool is_live)
 {
 	struct stored stored = {.type = STORED_FOUND, .found = stored_from_record(name, record)};
+	char boot[BOOT_ID_BYTES];
+	platform_boot_id(boot);
 	stored.found.live = is_live;
+	stored.found.this_boot = strcmp(boot, record->boot) == 0;
 	stored.found.owed = record->origin == ORIGIN_DASHBOARD &&
 			    strcmp(record->dashboard, job->config->url) == 0;
 	if (text_is(name, job->sent_run))

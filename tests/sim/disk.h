@@ -36,6 +36,7 @@ struct truth {
 	bool is_marked; /* the record says so durably */
 	uint64_t marked_incarnation, marked_at;
 	uint64_t ended_at; /* world time; 0: not yet */
+	bool is_named; /* a reboot that comes too late: the status says that it did not happen */
 	/* The output: so many bytes come at once, again and again, from then until then. */
 	uint64_t output_from, output_until, output_gap, output_burst;
 	/* Over a WebSocket. */

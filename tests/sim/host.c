@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /* The machine: what breaks it, and what must be true of it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,18 @@ bool host_is_quiet(struct sim *sim)
 	       worker_process_is_content(sim) && processes_are_gone(sim);
 }
 
+/* Who was told that it is good sees a machine that was started anew since. */
+static void check_reboot(struct sim *sim, const struct file *file, const struct record *record)
+{
+	char boot[32];
+	bool is_good = record->outcome == OUTCOME_EXITED && record->code == 0;
+	snprintf(boot, sizeof(boot), "boot-%u", (unsigned)sim->boot);
+	sim_check(sim,
+		!is_good || file->truth.is_named || strcmp(record->command, "reboot") != 0 ||
+			strcmp(record->boot, boot) != 0,
+		"%s is good and the machine was not started anew", file->name);
+}
+
 void host_check_end(struct sim *sim)
 {
 	worker_process_check_end(sim);
@@ -157,6 +170,7 @@ void host_check_end(struct sim *sim)
 		if (record->state == RECORD_EMPTY && !truth->is_accepted)
 			continue; /* nothing of it ever reached the disk */
 		sim_check(sim, record->state == RECORD_FINISHED, "%s has no outcome", file->name);
+		check_reboot(sim, file, record);
 		if (truth->ticket == 0)
 			continue;
 		sim_check(sim, truth->deliveries > 0 || truth->is_undeliverable,

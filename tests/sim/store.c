@@ -284,6 +284,7 @@ static bool make_safe(struct sim *sim, struct file *file, const struct record *r
 static bool find_one(
 	struct sim *sim, struct process *process, struct file *file, bool *is_unsettled)
 {
+	char boot[32];
 	struct record record;
 	struct rules_event event = {.type = EVENT_FOUND};
 	record = *disk_read(file);
@@ -299,7 +300,9 @@ static bool find_one(
 		settle(sim, file, &record);
 	if (!make_safe(sim, file, &record))
 		return false;
+	snprintf(boot, sizeof(boot), "boot-%u", (unsigned)sim->boot);
 	event.found.name = text_of(file->name);
+	event.found.is_this_boot = strcmp(record.boot, boot) == 0;
 	event.found.is_live = file->lock != 0;
 	event.found.is_owed = record.origin == ORIGIN_DASHBOARD;
 	supervisor_post(sim, process->incarnation, &event, &record);

@@ -433,9 +433,21 @@ static void trace_turn(struct sim *sim, const struct rules_event *event)
 		what, event->type == EVENT_STORED && event->stored.error ? " (failed)" : "", line);
 }
 
+/* Only a reboot that was announced long ago is named instead of done. */
+static void note_named(struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->disk.count; i++) {
+		struct file *file = sim->disk.files[i];
+		if (strcmp(disk_read(file)->command, "reboot") == 0 && file->truth.executions > 0 &&
+			sim->now >= file->truth.output_from + LEAVE_ACTED_MS * NS_PER_MS)
+			file->truth.is_named = true;
+	}
+}
+
 static void turn(struct sim *sim, const struct rules_event *event)
 {
 	struct sim_supervisor *supervisor = sim->supervisor;
+	bool was_scanned = supervisor->rules->is_scanned;
 	uint64_t incarnation = supervisor->incarnation;
 	supervisor->actions.count = 0;
 	bool was_stopping = supervisor->rules->is_stopping;
@@ -444,6 +456,8 @@ static void turn(struct sim *sim, const struct rules_event *event)
 	rules_step(supervisor->rules, event, &supervisor->actions);
 	if (!was_stopping && supervisor->rules->is_stopping && event->type != EVENT_STOP)
 		check_leave(sim);
+	if (!was_scanned && supervisor->rules->leave.trouble[0])
+		note_named(sim);
 	supervisor->due = rules_due(supervisor->rules);
 	trace_turn(sim, event);
 	if (supervisor->ready == UINT64_MAX && supervisor->rules->is_scanned)

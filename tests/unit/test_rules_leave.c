@@ -172,3 +172,55 @@ Test(rules_leave, a_worker_that_was_told_to_end_still_hears_that_its_command_is_
 	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
 	cr_assert(eq(u64, world_sent(&world, MESSAGE_ACCEPTED)->accepted.request, 9));
 }
+
+/* What a new supervisor finds: a reboot that is good, begun in this boot at that time. */
+static void find_reboot(uint64_t sequence, const char *command, bool is_this_boot)
+{
+	struct record record = {.state = RECORD_FINISHED,
+		.sequence = sequence,
+		.origin = ORIGIN_DASHBOARD,
+		.outcome = OUTCOME_EXITED,
+		.started_mono_ms = 1000,
+		.deadline_ms = 60000};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	text_copy(text_of(command), record.command, sizeof(record.command));
+	event.found.name = text_of(command);
+	event.found.record = &record;
+	event.found.is_owed = true;
+	event.found.is_this_boot = is_this_boot;
+	world_step(&world, event);
+}
+
+Test(rules_leave, a_reboot_that_the_agent_before_announced_is_done)
+{
+	for (int is_this_boot = 0; is_this_boot < 2; is_this_boot++) {
+		world_start(&world, PROTOCOL_WEBSOCKET);
+		find_reboot(1, "reboot", is_this_boot);
+		world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+		cr_assert(eq(int, (int)world.rules.leave.state,
+			is_this_boot ? LEAVE_DELIVERING : LEAVE_NONE));
+		for (uint64_t end = world.ms + 60000; world.ms < end;) {
+			world_pass(&world, 1000);
+			if (world_count(&world, ACTION_ACT) > 0)
+				break;
+		}
+		cr_assert(eq(u32, world_count(&world, ACTION_ACT), (uint32_t)is_this_boot));
+	}
+}
+
+Test(rules_leave, a_reboot_of_long_ago_is_named_and_one_before_other_commands_is_left)
+{
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world.ms = 1000 + 60000 + LEAVE_ACTED_MS;
+	find_reboot(1, "reboot", true);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
+	cr_assert(
+		eq(str, world.rules.leave.trouble, "reboot: it was asked for and did not happen"));
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	find_reboot(1, "reboot", true);
+	find_reboot(2, "pull", true);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
+	cr_assert(eq(str, world.rules.leave.trouble, ""));
+}
