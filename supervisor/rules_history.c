@@ -53,6 +53,15 @@ void history_note_record(struct rules *rules, const struct record *record)
 		note(rules, &past);
 }
 
+bool history_is_past(const struct rules *rules, const struct rules_run *run)
+{
+	for (uint32_t i = 0; i < RULES_HISTORY_MAX; i++) {
+		if (rules->history[i].sequence > run->sequence)
+			return true;
+	}
+	return false;
+}
+
 static void tell(struct rules *rules, const struct rules_past *past, struct rules_actions *actions)
 {
 	rules_tell(rules, actions,

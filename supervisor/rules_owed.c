@@ -58,7 +58,8 @@ void runs_tell_ended(
 				.owed = run->telling != TELLING_NONE,
 				.announced = run->is_announced,
 				.withheld = rules_is_poison(run),
-				.again = run->history_epoch == rules->worker.epoch}});
+				.again = run->history_epoch == rules->worker.epoch ||
+					 history_is_past(rules, run)}});
 }
 
 /* Poison comes last, then age decides. */

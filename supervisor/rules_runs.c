@@ -824,7 +824,10 @@ static void scanned(
 		history_tell(rules, actions);
 	if (is_first)
 		leave_found(rules);
-	accept_held(rules, event->stored.sequence, actions);
+	/* One that is just being made for the agent before has a number that is not known yet. */
+	accept_held(rules,
+		event->stored.sequence + (event->stored.is_unsettled ? STORE_CHILDREN_MAX : 0),
+		actions);
 	runs_worker_ready(rules, actions);
 	start_next(rules, actions);
 }

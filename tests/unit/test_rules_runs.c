@@ -560,3 +560,43 @@ Test(rules_runs, a_new_worker_is_told_what_waits)
 	cr_assert(accepted && accepted->accepted.queued);
 	cr_assert(text_is(accepted->accepted.run, world.rules.runs[run].name));
 }
+
+/* One is just being made for the agent before: its number, the next one, is in no record yet. */
+Test(rules_runs, a_number_that_may_be_taken_is_not_given_again)
+{
+	for (int is_unsettled = 0; is_unsettled < 2; is_unsettled++) {
+		world_start(&world, PROTOCOL_NONE);
+		struct rules_event event = world_event(&world, EVENT_STORED);
+		event.stored.act = ACT_SCAN;
+		event.stored.run = RULES_NO_RUN;
+		event.stored.sequence = 21;
+		event.stored.is_unsettled = is_unsettled;
+		world_step(&world, event);
+		event = world_event(&world, EVENT_ASKED_RUN);
+		event.asked_run.command = text_of("pull");
+		event.asked_run.client = 1;
+		world_step(&world, event);
+		const struct rules_action *action = world_stored(&world, ACT_ACCEPT);
+		cr_assert(action != NULL);
+		cr_assert(eq(u64, world.rules.runs[action->run].sequence,
+			is_unsettled ? 22 + STORE_CHILDREN_MAX : 22));
+	}
+}
+
+/* Cancelled before it began, and the disk took that only after a later command had ended. */
+Test(rules_runs, an_end_that_comes_after_a_later_commands_is_told_as_an_old_one)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t first = ask("switch", 1);
+	world_says(&world, (struct message){.type = MESSAGE_CANCEL, .cancel = {TEXT_NONE, false}});
+	world_done(&world, ACT_ACCEPT, first, 0);
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL);
+	world_done(&world, ACT_KEEP, first, EIO);
+	uint32_t second = ask("pull", 2);
+	world_done(&world, ACT_ACCEPT, second, 0);
+	reports(EVENT_RUNNER_REPORTED_START, second, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, second, 0, true);
+	cr_assert(not(world_sent(&world, MESSAGE_ENDED)->ended.again));
+	world_done(&world, ACT_KEEP, first, 0);
+	cr_assert(world_sent(&world, MESSAGE_ENDED)->ended.again);
+}
