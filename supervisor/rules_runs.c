@@ -633,7 +633,8 @@ static void accepted(struct rules *rules, uint32_t index, struct rules_actions *
 	bool is_refused = run->outcome == OUTCOME_REFUSED;
 	bool is_queued = !is_refused &&
 			 (rules->pause.is_on || rules_busy_run(rules) != RULES_NO_RUN);
-	if (run->origin == ORIGIN_DASHBOARD && run->worker_epoch == rules->worker.epoch)
+	/* Of the host's own it is told too: a kill means also what is about to run. */
+	if (run->origin == ORIGIN_LOCAL || run->worker_epoch == rules->worker.epoch)
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_ACCEPTED,
 				.accepted = {.request = run->request,

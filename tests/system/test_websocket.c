@@ -267,6 +267,40 @@ Test(websocket, s14_kill_command_of_older_dashboards_works_too)
 	no_violations();
 }
 
+/* No outcome of it is told there, so the stop itself is answered, once it has ended. */
+Test(websocket, s25_stop_for_a_command_of_the_hosts_own_is_answered)
+{
+	open_world("");
+	switch_stub("while :; do sleep 0.1; done");
+	world_agent_start_registered(&world);
+	cr_assert(eq(int, world_nfctl(&world, "run switch", NULL), 0));
+	cr_assert(world_until(&world, 5000, world_status_is, "why=a command runs"));
+	force("kill");
+	reach("counts.status", 1, 8000);
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_assert(strstr(runs, "cancelled") != NULL, "%s", runs);
+	free(runs);
+	no_violations();
+}
+
+Test(websocket, s25_stop_means_also_a_command_of_the_hosts_own_that_waits)
+{
+	open_world("");
+	world_agent_start_registered(&world);
+	cr_assert(eq(int, world_nfctl(&world, "pause", NULL), 0));
+	cr_assert(eq(int, world_nfctl(&world, "run pull", NULL), 0));
+	cr_assert(world_until(&world, 5000, world_status_is, "queued=1"));
+	force("kill");
+	reach("counts.status", 1, 5000);
+	cr_assert(world_until(&world, 5000, world_status_is, "queued=0"));
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_assert(strstr(runs, "cancelled before it started") != NULL, "%s", runs);
+	free(runs);
+	no_violations();
+}
+
 Test(websocket, s11_garbage_binary_and_huge_frames_change_nothing)
 {
 	static const char *const faults[] = {

@@ -40,6 +40,14 @@ static void forget_awaited(struct going *going, struct text run)
 		going->awaited[0] = '\0';
 }
 
+/* What a stop meant has ended. */
+static void release_stop(struct going *going, bool is_owed)
+{
+	if (going->is_stop_kept)
+		going->is_stop_answered = is_owed;
+	going->is_stop_kept = false;
+}
+
 void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted)
 {
 	/* The first is the one that starts; those behind it wait or are refused. */
@@ -53,8 +61,14 @@ void delivery_started(struct agent *agent, struct mono now,
 	struct going *going = &agent->going;
 	if (is_going(agent, started->run))
 		return;
-	*going = (struct going){
-		.pid = started->pid, .sent = started->sent, .is_owed = started->owed};
+	const struct going before = *going;
+	*going = (struct going){.pid = started->pid,
+		.sent = started->sent,
+		.is_owed = started->owed,
+		.is_stop_answered = before.is_stop_kept,
+		.is_stop_kept = before.is_stop_kept};
+	if (before.is_stop_kept)
+		memcpy(going->stop, before.stop, sizeof(going->stop));
 	going->was_unseen = agent->session.state != SESSION_UP;
 	text_copy(started->run, going->run, sizeof(going->run));
 	text_copy(started->command, going->command, sizeof(going->command));
@@ -133,6 +147,8 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		.summary = ended->summary,
 		.wall_ms = ended->wall_ms};
 	bool was_going = is_going(agent, ended->run);
+	if (was_going || text_is(ended->run, agent->going.awaited))
+		release_stop(&agent->going, ended->owed);
 	forget_awaited(&agent->going, ended->run);
 	/* What was refused while another ran says nothing about the host; what is told again, after
 	 * the history that has it, would hide what came after it. */
@@ -205,14 +221,24 @@ void delivery_kill(struct agent *agent, bool is_hard, struct actions *actions)
 	cancel(agent, is_hard, actions); /* where nothing runs, nobody waits for an answer */
 }
 
+/* Where an outcome is on its way, that is the answer; that of the host's own command is not told.
+ */
+static void told_stop(struct agent *agent, struct text command, struct actions *actions)
+{
+	struct going *going = &agent->going;
+	bool is_cancelled = cancel(agent, false, actions);
+	if (!is_cancelled && has_outcome(agent))
+		return;
+	if (is_cancelled && going->stop[0] && !going->is_stop_answered)
+		return; /* the one before is answered first, and for both */
+	text_copy(command, going->stop, sizeof(going->stop));
+	going->is_stop_answered = going->is_stop_kept = is_cancelled;
+}
+
 void delivery_told(struct agent *agent, struct text command, struct actions *actions)
 {
 	if (text_is(command, "stop") || text_is(command, "kill")) {
-		/* Where an outcome is on its way, that is the answer. */
-		if (cancel(agent, false, actions) || has_outcome(agent))
-			return;
-		text_copy(command, agent->going.stop, sizeof(agent->going.stop));
-		agent->going.is_stop_answered = false;
+		told_stop(agent, command, actions);
 		return;
 	}
 	if (handover_is_full(&agent->handover)) {
@@ -440,6 +466,7 @@ void delivery_closed(struct agent *agent, struct actions *actions)
 {
 	unstream(agent, actions);
 	agent->going.is_stop_answered = true; /* who asked is gone */
+	agent->going.is_stop_kept = false;
 	agent->going.was_unseen = agent->going.run[0] != '\0';
 	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
 		struct debt *debt = &agent->debts.list[i];

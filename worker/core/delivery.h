@@ -25,6 +25,7 @@ struct going {
 	char stop[COMMAND_BYTES_MAX +
 		  1]; /* the last stop for nothing, and whether it is answered */
 	bool is_stop_answered;
+	bool is_stop_kept; /* it ends a command, and is answered then if that is the host's own */
 	bool is_owed;
 	bool was_unseen;   /* the connection was down while it ran */
 	bool is_cancelled; /* it was asked to end: the next time is not polite */
