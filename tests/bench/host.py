@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import socket
@@ -272,3 +273,7 @@ class Host:
         self.dashboard.terminate()
         self.dashboard.wait(5)
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Of one that was killed; a clean exit removes its own.
+        home = pathlib.Path(pwd.getpwuid(os.getuid()).pw_dir) / ".local/state/nixfleet-agent"
+        locks = home if os.getuid() else pathlib.Path("/run/nixfleet-agent")
+        (locks / f"agent-{self.name}.lock").unlink(missing_ok=True)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -338,12 +339,26 @@ static void end_all(struct world *world)
 	}
 }
 
+/* Those of its agents that were killed; a clean exit removes its own. */
+static void remove_locks(const struct world *world)
+{
+	char path[WORLD_TEXT_BYTES];
+	const struct passwd *account = getpwuid(getuid());
+	if (getuid() == 0)
+		snprintf(path, sizeof(path), "/run/nixfleet-agent/agent-%s.lock", world->host);
+	else
+		snprintf(path, sizeof(path), "%s/.local/state/nixfleet-agent/agent-%s.lock",
+			account ? account->pw_dir : "", world->host);
+	unlink(path);
+}
+
 void world_close(struct world *world)
 {
 	char command[WORLD_TEXT_BYTES];
 	if (!world->folder[0])
 		return;
 	end_all(world);
+	remove_locks(world);
 	for (uint32_t i = 0; i < world->variable_count; i++)
 		free(world->variables[i]);
 	snprintf(command, sizeof(command), "rm -rf %s", world->folder);
