@@ -16,7 +16,8 @@ enum isolation {
 	ISOLATION_SHARED,     /* a stop ends the command */
 };
 
-/* Looks at this process's own cgroup and environment. */
+/* Looks at this process's own cgroup and environment, and asks the user's manager where there is
+ * one, TOOL_ASK_MS at most: before the loop, with nobody else to reap children. */
 enum isolation isolation_find(void);
 /* The sentence for people. */
 const char *isolation_text(enum isolation isolation);

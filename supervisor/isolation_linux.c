@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/isolation.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,19 @@ static bool is_marked(const char *path, const char *attribute)
 	return size == 1 && value[0] == '1';
 }
 
+/* A user's manager marks nothing before systemd 254, and every cgroup below it is the account's: it
+ * is asked, and also whether a stop leaves alone what is in there. */
+static bool is_delegated_by_user(const char *path)
+{
+	char answer[TOOL_ANSWER_BYTES], unit[NAME_MAX + 1];
+	const char *const argv[] = {
+		"systemctl", "--user", "show", "-p", "Delegate,KillMode", "--", unit, NULL};
+	const char *last = strrchr(path, '/');
+	snprintf(unit, sizeof(unit), "%s", last ? last + 1 : path);
+	return tool_ask(argv, answer) && strstr(answer, "Delegate=yes\n") &&
+	       strstr(answer, "KillMode=process\n");
+}
+
 /* systemd marks what it delegates; what it delegates to an account it also gives to it. */
 static bool is_delegated(const char *path)
 {
@@ -38,7 +52,7 @@ enum isolation isolation_find(void)
 	if (is_delegated(path))
 		return ISOLATION_DELEGATED;
 	if (strstr(path, "/user@"))
-		return ISOLATION_USER_SCOPE;
+		return is_delegated_by_user(path) ? ISOLATION_DELEGATED : ISOLATION_USER_SCOPE;
 	return geteuid() == 0 ? ISOLATION_SCOPE : ISOLATION_SHARED;
 }
 
@@ -51,8 +65,8 @@ const char *isolation_text(enum isolation isolation)
 		       "whole";
 	case ISOLATION_SCOPE:
 	case ISOLATION_USER_SCOPE:
-		return "the service does not delegate its cgroup: a command gets a scope of its "
-		       "own";
+		return "a command gets a scope of its own: the unit lacks Delegate=yes or "
+		       "KillMode=process";
 	case ISOLATION_SHARED: break;
 	}
 	return "a stop of the service would end a running command: its unit needs Delegate=yes and "

@@ -393,15 +393,15 @@ Test(machine, s31_under_the_older_unit_roots_commands_get_a_scope_of_their_own)
 		0));
 }
 
-/* home-manager's: a unit of the user's own manager. */
-Test(machine, s31_under_a_users_older_unit_commands_get_a_scope_of_their_own)
+/* A unit of the user's own manager, whose command restarts it. */
+static void restart_under_a_users_unit(const char *more)
 {
 	char unit[2048];
 	begin();
 	snprintf(unit, sizeof(unit),
-		"[Service]\nExecStart=%s/supervisor/nixfleet-agent --config /dev/null\n"
+		"[Service]\nExecStart=%s/supervisor/nixfleet-agent --config /dev/null\n%s"
 		"Restart=always\nEnvironmentFile=%s/variables\nStandardError=append:%s/agent.log\n",
-		getenv("NIXFLEET_BUILD"), world.folder, world.folder);
+		getenv("NIXFLEET_BUILD"), more, world.folder, world.folder);
 	world_file(&world, "unit", unit, 0644);
 	nspawn_bind(&machine, "unit", "/etc/systemd/user/nixfleet-agent.service");
 	world_set(&world, "NIXFLEET_MANAGER", "home-manager");
@@ -423,14 +423,38 @@ Test(machine, s31_under_a_users_older_unit_commands_get_a_scope_of_their_own)
 			USER, world.folder, world.folder, USER, USER, USER, USER),
 		0));
 	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
-	expect_isolation("a command gets a scope of its own");
 	world_command(&world, "switch");
 	world_expect_outcomes(&world, 1, 30000);
 	world_expect(&world, "comment", "home-manager exited 9");
+}
+
+static void expect_cgroup(const char *pattern)
+{
 	cr_assert(eq(int,
-		nspawn_shell(&machine, NULL, "grep -q 'nixfleet-.*[.]scope/nixfleet-' %s/cgroup",
-			world.folder),
-		0));
+		nspawn_shell(&machine, NULL, "grep -q '%s' %s/cgroup", pattern, world.folder), 0));
+}
+
+/* home-manager's. */
+Test(machine, s31_under_a_users_older_unit_commands_get_a_scope_of_their_own)
+{
+	restart_under_a_users_unit("");
+	expect_isolation("a command gets a scope of its own");
+	expect_cgroup("nixfleet-.*[.]scope/nixfleet-");
+}
+
+Test(machine, s31_a_users_unit_that_delegates_keeps_its_commands)
+{
+	restart_under_a_users_unit("Delegate=yes\nKillMode=process\n");
+	expect_isolation("the service delegates its cgroup");
+	expect_cgroup("nixfleet-agent[.]service/nixfleet-");
+}
+
+/* It delegates, and a stop would end what is in there. */
+Test(machine, s31_a_users_unit_that_ends_its_cgroup_does_not_keep_them)
+{
+	restart_under_a_users_unit("Delegate=yes\n");
+	expect_isolation("a command gets a scope of its own");
+	expect_cgroup("nixfleet-.*[.]scope/nixfleet-");
 }
 
 /* ---- a reboot ---- */
