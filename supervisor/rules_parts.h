@@ -107,7 +107,8 @@ void rules_stop(struct rules *rules, int code, struct rules_actions *actions);
 /* A run ended now, or had ended according to its record. */
 void history_note_run(struct rules *rules, const struct rules_run *run);
 void history_note_record(struct rules *rules, const struct record *record);
-/* One that was asked for later has ended already: what this one says of the host is over. */
+/* It never began, and one that was asked for later has ended already: that one's end is what is
+ * true of the host. */
 bool history_is_past(const struct rules *rules, const struct rules_run *run);
 /* All of it, to a worker that has just begun; oldest first. */
 void history_tell(struct rules *rules, struct rules_actions *actions);
