@@ -469,13 +469,26 @@ static int make_safe(struct store_job *job, const struct record_entry *entry)
 	return fd < 0 ? fail(job, "open of the record") : make_durable(job, fd, &entry->record);
 }
 
-/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, and the newest. */
+/* It stayed with what it could not end, and with it the place of the command. */
+static bool has_runner(const struct record_entry *entry, const char *boot)
+{
+	const struct record *record = &entry->record;
+	return record->state == RECORD_FINISHED && record->pid > 1 && record->start_ticks != 0 &&
+	       strcmp(record->boot, boot) == 0 &&
+	       platform_start_ticks((pid_t)record->pid) == record->start_ticks;
+}
+
+/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, what has a runner
+ * still, and the newest. */
 static int find_all(struct store_job *job, struct record_list *list)
 {
+	char boot[BOOT_ID_BYTES];
 	uint32_t said = 0;
+	platform_boot_id(boot);
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct record_entry *entry = &list->entries[i];
-		bool is_new = i + SCAN_NEWEST >= list->count || entry->is_last;
+		bool is_new = i + SCAN_NEWEST >= list->count || entry->is_last ||
+			      has_runner(entry, boot);
 		if (entry->record.sequence > job->sequence)
 			job->sequence = entry->record.sequence;
 		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {

@@ -362,6 +362,75 @@ Test(store, two_hundred_records_hold_no_start_up_and_more_are_removed)
 	cr_assert(world_until(&world, 10000, has_few_records, &most));
 }
 
+/* Its runner stays with what could not be ended, and newer records stand before it. */
+static void write_leftover(uint32_t number, pid_t pid)
+{
+	char path[WORLD_TEXT_BYTES], boot[64] = "";
+	unsigned long long ticks = 0;
+	struct record record = {.state = RECORD_EMPTY};
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	cr_assert(file && fscanf(file, "%63s", boot) == 1);
+	fclose(file);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	cr_assert(file && fscanf(file,
+				  "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u "
+				  "%*u %*d %*d %*d %*d %*d %*d %llu",
+				  &ticks) == 1);
+	fclose(file);
+	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-%04x.run", world.folder,
+		number);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && record_reserve(fd) == 0);
+	const struct record_frame frames[] = {
+		{.type = RECORD_ACCEPTED,
+			.accepted = {.sequence = number,
+				.command = text_of("pull"),
+				.origin = ORIGIN_LOCAL,
+				.dashboard = TEXT_NONE}},
+		{.type = RECORD_STARTED,
+			.started = {.pid = (uint64_t)pid,
+				.start_ticks = ticks,
+				.boot = text_of(boot),
+				.cgroup = TEXT_NONE,
+				.deadline_ms = 1000}},
+		{.type = RECORD_RESULT,
+			.result = {.outcome = OUTCOME_TIMED_OUT,
+				.reason = TEXT_NONE,
+				.summary = TEXT_NONE,
+				.method = TEXT_NONE,
+				.left_count = 1,
+				.left = TEXT_NONE}},
+	};
+	for (int i = 0; i < 3; i++)
+		cr_assert(record_append(fd, &record, &frames[i]) == 0);
+	close(fd);
+}
+
+Test(store, what_an_old_command_left_holds_the_place_also_after_a_restart)
+{
+	char *output;
+	world_open(&world, "");
+	make_runs_folder();
+	pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	write_leftover(1, pid);
+	for (uint32_t i = 2; i < 14; i++)
+		write_record(i, true);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	world_nfctl(&world, "run pull", &output);
+	free(output);
+	bool has_begun = world_until(&world, 1500, world_status_is, "queued=0");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	cr_assert(not(has_begun));
+	cr_assert(world_until(&world, 5000, world_status_is, "queued=0"));
+}
+
 Test(store, s28_a_torn_record_is_used_a_newer_one_is_left_and_garbage_is_set_aside)
 {
 	char path[WORLD_TEXT_BYTES];
