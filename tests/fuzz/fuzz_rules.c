@@ -3,7 +3,8 @@
  * Any course of events to the supervisor's rules, as its shell could bring them: each action that
  * starts something ends once, in any order and with any result; the worker says anything. What must
  * hold: one worker, one probe, one act for a run at a time; a due time that is reached is dealt
- * with; nothing is said to be safe before it was stored; no more waits than may.
+ * with; nothing is said to be safe before it was stored; no more waits than may; nothing starts in
+ * a pause.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -48,7 +49,7 @@ static uint8_t take(struct input *input)
 static struct text take_name(struct world *world, struct input *input)
 {
 	static const char *const names[] = {
-		"pull", "switch", "test", "restart", "dance", "", "stop"};
+		"pull", "switch", "test", "restart", "reboot", "dance", "", "stop"};
 	uint8_t choice = take(input);
 	if (choice & 1)
 		return text_of(world->rules.runs[choice / 2 % RUNS_KNOWN_MAX].name);
@@ -74,7 +75,10 @@ static void note(struct world *world, const struct rules_action *action)
 			action->store.act, action->run};
 		break;
 	case ACTION_RUNNER_START:
-	case ACTION_WATCH: world->runners[action->run]++; break;
+	case ACTION_WATCH:
+		check(action->type != ACTION_RUNNER_START || !world->rules.pause.is_on);
+		world->runners[action->run]++;
+		break;
 	case ACTION_LOOK: world->looks++; break;
 	case ACTION_ACT:
 		check(!world->is_acting);
@@ -124,9 +128,8 @@ static struct record record_of(struct input *input)
 		.deadline_ms = take(input) * 1000u,
 		.outcome = OUTCOME_EXITED,
 		.code = take(input) % 2};
-	static const char *const names[] = {"pull", "restart", "switch"};
-	memcpy(record.command, names[take(input) % 3], 5);
-	record.command[4] = '\0';
+	static const char *const names[] = {"pull", "restart", "switch", "reboot"};
+	text_copy(text_of(names[take(input) % 4]), record.command, sizeof(record.command));
 	return record;
 }
 
@@ -161,7 +164,8 @@ static void found(struct world *world, struct input *input)
 			    .found = {.name = text_of(name),
 				    .record = &record,
 				    .is_live = take(input) & 1,
-				    .is_owed = take(input) & 1}});
+				    .is_owed = take(input) & 1,
+				    .is_this_boot = take(input) & 1}});
 }
 
 static void said(struct world *world, struct input *input)
@@ -293,6 +297,12 @@ static void people(struct world *world, struct input *input)
 					TEXT_NONE}};
 		}
 		break;
+	case 6:
+		event = (struct rules_event){.type = EVENT_ASKED_PAUSE,
+			.asked_pause = {1, take(input) & 1,
+				take(input) & 1 ? PAUSE_FOR_EVER : take(input) * 1000u,
+				text_of("maintenance")}};
+		break;
 	default: break;
 	}
 	step(world, event);
@@ -309,7 +319,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			     .start = {.seed = take(&input),
 				     .protocol = take(&input) % 3,
 				     .token = TEXT_NONE,
-				     .restart_code = 101}});
+				     .restart_code = 101,
+				     .pause = {.is_on = take(&input) % 4 == 0,
+					     .until_wall_ms = take(&input) * 1000,
+					     .left_ms = take(&input) * 1000u,
+					     .reason = TEXT_NONE}}});
 	while (input.left > 0 && !world.is_over) {
 		switch (take(&input) % 8) {
 		case 0: time_passes(&world, &input); break;

@@ -77,7 +77,7 @@ static void on_fault(struct sim *sim, struct sim_timer *timer)
 {
 	if (sim->is_calm)
 		return;
-	switch (sim_random(sim, 14)) {
+	switch (sim_random(sim, 17)) {
 	case 0: supervisor_kill(sim); break;
 	case 1:
 	case 2: worker_process_kill(sim, "killed from outside"); break;
@@ -98,6 +98,9 @@ static void on_fault(struct sim *sim, struct sim_timer *timer)
 	case 11: supervisor_cancel(sim); break;
 	case 12: supervisor_ask_local(sim, sim_random(sim, 2) ? "pull" : "test"); break;
 	case 13: supervisor_stop(sim); break;
+	case 14: supervisor_pause(sim, true); break;
+	case 15:
+	case 16: supervisor_pause(sim, false); break;
 	default: break;
 	}
 	sim_after(sim, sim_random(sim, 300 * NS_PER_S), *timer);
@@ -106,6 +109,8 @@ static void on_fault(struct sim *sim, struct sim_timer *timer)
 static void on_check(struct sim *sim, struct sim_timer *timer)
 {
 	processes_check(sim);
+	if (sim->is_calm && supervisor_is_up(sim) && supervisor_is_paused(sim))
+		supervisor_pause(sim, false);
 	sim_after(sim, CHECK_EVERY, *timer);
 }
 
@@ -138,9 +143,9 @@ void host_destroy(struct sim *sim)
 
 bool host_is_quiet(struct sim *sim)
 {
-	return supervisor_is_up(sim) && !supervisor_is_busy(sim) && supervisor_owed(sim) == 0 &&
-	       supervisor_queued(sim) == 0 && dashboard_is_quiet(sim) &&
-	       worker_process_is_content(sim) && processes_are_gone(sim);
+	return supervisor_is_up(sim) && !supervisor_is_paused(sim) && !supervisor_is_busy(sim) &&
+	       supervisor_owed(sim) == 0 && supervisor_queued(sim) == 0 &&
+	       dashboard_is_quiet(sim) && worker_process_is_content(sim) && processes_are_gone(sim);
 }
 
 /* Who was told that it is good sees a machine that was started anew since. */

@@ -41,6 +41,7 @@ struct process {
 	uint32_t tries;
 	uint64_t ticket;
 	char token[32];
+	struct sim_kept pause;
 	/* A runner. */
 	enum script script;
 	uint64_t deadline_ms;
@@ -85,3 +86,16 @@ void supervisor_store_ended(struct sim *sim, const struct process *process);
 /* The dashboard's ticket of the command that this run was asked with. */
 uint64_t supervisor_ticket(const struct sim *sim, const struct rules_run *run);
 const char *supervisor_token(const struct sim *sim);
+
+/* ---- pause.c ---- */
+#define SIM_PAUSE_CLIENT 2
+struct rules_event pause_ask(struct sim *sim, bool is_on);
+void pause_note_asked(struct sim *sim, const struct rules_event *event);
+void pause_note_reply(struct sim *sim, const struct rules_action *action, bool is_on);
+/* Nothing may start now. */
+bool pause_holds(const struct sim *sim);
+struct sim_kept pause_to_keep(const struct sim *sim, const struct rules *rules);
+/* What a supervisor that starts finds. */
+struct rules_kept_pause pause_read(const struct sim *sim);
+/* As the rules have it, for a store child. */
+struct sim_kept supervisor_pause_to_keep(const struct sim *sim);

@@ -50,6 +50,19 @@ struct sim_counts {
 	uint64_t poison_deaths, jumps, reports, fast_reports, worker_kills;
 };
 
+/* A pause as it is on the disk. */
+struct sim_kept {
+	bool is_on;
+	int64_t until_wall_ms;
+	uint64_t left_ms, boot, at; /* at: world time */
+};
+
+struct sim_pause {
+	struct sim_kept kept;
+	bool is_sure; /* somebody was told that it is durable */
+	uint64_t until, jumps;
+};
+
 struct sim {
 	uint64_t seed, random, now, order;
 	uint64_t boot_at, boot;
@@ -65,6 +78,7 @@ struct sim {
 	uint64_t told_end_at; /* the worker was last told how a run ended */
 	uint32_t turn;        /* the runner that holds the folder's lock; 0: none */
 	uint64_t disk_hangs_until;
+	struct sim_pause pause;
 	struct disk disk;
 	struct sim_supervisor *supervisor;
 	struct sim_worker *worker;
@@ -136,6 +150,8 @@ void supervisor_note_ticket(struct sim *sim, uint64_t life, uint64_t request, ui
 void supervisor_network(struct sim *sim);
 void supervisor_ask_local(struct sim *sim, const char *command);
 void supervisor_cancel(struct sim *sim);
+void supervisor_pause(struct sim *sim, bool is_on);
+bool supervisor_is_paused(const struct sim *sim);
 uint64_t supervisor_ready_ms(const struct sim *sim); /* since when it knows all records */
 
 /* ---- store.c, runner.c ---- */

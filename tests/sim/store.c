@@ -29,6 +29,7 @@ uint32_t store_start(struct sim *sim, const struct rules_run *run, uint32_t inde
 	if (act == ACT_ACCEPT)
 		process->ticket = supervisor_ticket(sim, run);
 	snprintf(process->token, sizeof(process->token), "%s", supervisor_token(sim));
+	process->pause = supervisor_pause_to_keep(sim);
 	process_next(sim, process, NS_PER_MS / 2 + sim_random(sim, 3 * NS_PER_MS));
 	return process->id;
 }
@@ -344,7 +345,8 @@ static void scan(struct sim *sim, struct process *process)
 		bool is_wanted = record->state != RECORD_FINISHED ||
 				 (record->told == RECORD_NOT_TOLD &&
 					 record->origin == ORIGIN_DASHBOARD);
-		bool is_new = i + 8 >= sim->disk.count || is_last(sim, i, record);
+		bool is_new = i + 8 >= sim->disk.count || is_last(sim, i, record) ||
+			      process_runner(sim, record->pid);
 		event.stored.is_more |= is_wanted && said == RUNS_KNOWN_MAX - 16 && !is_new;
 		if ((!is_wanted || said == RUNS_KNOWN_MAX - 16) && !is_new)
 			continue;
@@ -378,6 +380,14 @@ static void on_record(struct sim *sim, struct process *process)
 	}
 }
 
+static void keep_pause(struct sim *sim, struct process *process)
+{
+	bool is_good = process_disk_works(sim);
+	if (is_good)
+		sim->pause.kept = process->pause;
+	done(sim, process, is_good ? 0 : EIO);
+}
+
 void store_step(struct sim *sim, struct process *process)
 {
 	switch (process->act) {
@@ -391,10 +401,10 @@ void store_step(struct sim *sim, struct process *process)
 		runner_signal(sim, process->copy.name, process->byte);
 		done(sim, process, 0);
 		break;
+	case ACT_PAUSE: keep_pause(sim, process); break;
 	case ACT_TOKEN:
 	case ACT_RETAIN:
 	case ACT_FLIGHT:
-	case ACT_PAUSE:
 	case ACT_SENT: done(sim, process, process_disk_works(sim) ? 0 : EIO); break;
 	}
 }

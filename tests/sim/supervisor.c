@@ -250,6 +250,7 @@ static void perform_worker_start(struct sim *sim)
 			.ca_file = TEXT_NONE,
 			.pinned_pubkey = TEXT_NONE,
 			.interval_ms = sim->interval_ms,
+			.paused = supervisor->rules->pause.is_on,
 			.spread_ms = sim->spread_ms}};
 	perform_send(sim, &hello);
 	struct rules_event event = event_of(sim, EVENT_WORKER_STARTED);
@@ -279,6 +280,7 @@ static void perform_runner_start(struct sim *sim, uint32_t index)
 	const struct rules_run *run = &sim->supervisor->rules->runs[index];
 	struct rules_event event = event_of(sim, EVENT_RUNNER_EXITED);
 	uint32_t count;
+	sim_check(sim, !pause_holds(sim), "%s starts while the host is paused", run->name);
 	own_runner(sim, run->name, &count);
 	if (count < 2 && !sim_chance(sim, sim->faults.runner / 20)) {
 		runner_start(sim, run, index, 60000 + sim_random(sim, SIM_DEADLINE_MS));
@@ -398,7 +400,9 @@ static void perform(struct sim *sim, const struct rules_action *action)
 				.fire = on_look, .a = action->look.request, .b = life_of(sim)});
 		break;
 	case ACTION_ACT: perform_act(sim, action->run); break;
-	case ACTION_REPLY: break;
+	case ACTION_REPLY:
+		pause_note_reply(sim, action, sim->supervisor->rules->pause.is_on);
+		break;
 	case ACTION_EXIT: gone(sim); break;
 	}
 }
@@ -444,6 +448,21 @@ static void note_named(struct sim *sim)
 	}
 }
 
+/* That dashboard asks again by itself or not at all: what waits would run when nobody wants it. */
+static void check_refused(struct sim *sim, const struct rules_event *event)
+{
+	const struct sim_supervisor *supervisor = sim->supervisor;
+	if (event->type != EVENT_WORKER_SAID || !sim->is_websocket || !pause_holds(sim))
+		return;
+	for (uint32_t i = 0; i < supervisor->actions.count; i++) {
+		const struct rules_action *action = &supervisor->actions.list[i];
+		sim_check(sim,
+			action->type != ACTION_STORE || action->store.act != ACT_ACCEPT ||
+				supervisor->rules->runs[action->run].outcome == OUTCOME_REFUSED,
+			"a paused host takes a command");
+	}
+}
+
 static void turn(struct sim *sim, const struct rules_event *event)
 {
 	struct sim_supervisor *supervisor = sim->supervisor;
@@ -453,9 +472,12 @@ static void turn(struct sim *sim, const struct rules_event *event)
 	bool was_stopping = supervisor->rules->is_stopping;
 	if (event->type == EVENT_ASKED_CANCEL)
 		session_note_kill(sim);
+	if (event->type == EVENT_ASKED_PAUSE)
+		pause_note_asked(sim, event);
 	rules_step(supervisor->rules, event, &supervisor->actions);
 	if (!was_stopping && supervisor->rules->is_stopping && event->type != EVENT_STOP)
 		check_leave(sim);
+	check_refused(sim, event);
 	if (!was_scanned && supervisor->rules->leave.trouble[0])
 		note_named(sim);
 	supervisor->due = rules_due(supervisor->rules);
@@ -497,6 +519,7 @@ void supervisor_start(struct sim *sim)
 	event.start.protocol = sim->is_websocket ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP;
 	event.start.token = text_of(supervisor->disk_token);
 	event.start.restart_code = 101;
+	event.start.pause = pause_read(sim);
 	turn(sim, &event);
 }
 
@@ -640,4 +663,20 @@ void supervisor_cancel(struct sim *sim)
 	event.asked_cancel.run = TEXT_NONE;
 	event.asked_cancel.is_kill = sim_random(sim, 2) == 0;
 	tell(sim, event);
+}
+
+void supervisor_pause(struct sim *sim, bool is_on)
+{
+	struct rules_event event = pause_ask(sim, is_on);
+	tell(sim, event);
+}
+
+bool supervisor_is_paused(const struct sim *sim)
+{
+	return sim->supervisor->rules->pause.is_on;
+}
+
+struct sim_kept supervisor_pause_to_keep(const struct sim *sim)
+{
+	return pause_to_keep(sim, sim->supervisor->rules);
 }
