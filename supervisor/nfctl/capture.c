@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include "proto/base/fd.h"
+#include "supervisor/nfctl/reader.h"
 
 #define PIECE_BYTES 65536
 
@@ -56,11 +56,8 @@ void capture(const char *const argv[], struct mono until, struct bytes *bytes)
 	close(ends[1]);
 	bool is_done = pid > 0 && read_all(ends[0], until, bytes);
 	close(ends[0]);
-	if (!is_done) {
-		if (pid > 1)
-			kill(pid, SIGKILL); /* our own child, not reaped yet */
+	if (!is_done)
 		bytes_append_text(bytes, "\n(it was not done in time, or said too much)\n");
-	}
 	if (pid > 0)
-		waitpid(pid, NULL, 0);
+		reader_let_go(pid);
 }

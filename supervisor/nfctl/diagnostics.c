@@ -17,11 +17,14 @@
 #include "supervisor/nfctl/archive.h"
 #include "supervisor/nfctl/ask.h"
 #include "supervisor/nfctl/capture.h"
+#include "supervisor/nfctl/reader.h"
 #include "supervisor/nfctl/redact.h"
 #include "supervisor/platform.h"
 
 #define DIAGNOSTICS_MS   27000
-#define MEMBER_BYTES_MAX (4 * 1024 * 1024)
+#define PROGRAM_MS       10000 /* for one program */
+#define STATE_MS         5000  /* for the state folder */
+#define MEMBER_BYTES_MAX READER_FILE_BYTES_MAX
 #define RECORDS_MAX      50
 #define WORDS_MAX        12
 #define FLIGHT_BYTES     (1024 * 1024)
@@ -32,8 +35,11 @@ struct diagnostics {
 	struct redact redact;
 	struct bytes bytes; /* of one member */
 	struct mono until;
-	char state[PATH_BYTES_MAX + 1]; /* the state folder, or empty */
-	char own[PATH_BYTES_MAX + 1];   /* this program */
+	char state[PATH_BYTES_MAX + 1];     /* the state folder, or empty */
+	char own[PATH_BYTES_MAX + 1];       /* this program */
+	char tokens[3][PATH_BYTES_MAX + 1]; /* files with secrets */
+	bool has_flight;
+	bool is_stuck; /* the state folder is not touched any more */
 	char names[RECORDS_MAX][RUN_NAME_BYTES_MAX + 1];
 	uint32_t name_count;
 	int error; /* of the archive: errno */
@@ -80,19 +86,8 @@ static void add_program(struct diagnostics *all, const struct member *member)
 		}
 	}
 	argv[count] = NULL;
-	capture(argv, all->until, &all->bytes);
+	capture(argv, mono_earlier(all->until, mono_after(mono_now(), PROGRAM_MS)), &all->bytes);
 	keep(all, member->name);
-}
-
-static void add_file(struct diagnostics *all, int fd, const char *name)
-{
-	uint8_t *to = bytes_reserve(&all->bytes, MEMBER_BYTES_MAX);
-	off_t size = fd < 0 || !to ? 0 : lseek(fd, 0, SEEK_END);
-	off_t from = size > MEMBER_BYTES_MAX ? size - MEMBER_BYTES_MAX : 0;
-	ssize_t got = size > 0 ? fd_read_at(fd, to, MEMBER_BYTES_MAX, from) : 0;
-	if (got > 0)
-		bytes_grew(&all->bytes, (uint32_t)got);
-	keep(all, name);
 }
 
 /* The newest ones; their names order them well enough. */
@@ -113,40 +108,84 @@ static void list_names(struct diagnostics *all)
 	free(entries);
 }
 
-static void add_of_run(struct diagnostics *all, const char *name, const char *suffix)
+static void give_run(const struct diagnostics *all, int out, const char *name, const char *suffix)
 {
 	char path[2 * PATH_BYTES_MAX], member[RUN_NAME_BYTES_MAX + 32];
 	snprintf(path, sizeof(path), "%s/runs/%s%s", all->state, name, suffix);
 	snprintf(member, sizeof(member), "%s%s", name, suffix);
-	own_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	add_file(all, fd, member);
+	reader_give(out, member, path, O_NOFOLLOW);
 }
 
-static void add_runs(struct diagnostics *all)
+/* In a child of its own, as all that touches the state folder: its disk may hang. */
+static void give_state(int out, void *data)
 {
+	struct diagnostics *all = data;
+	char path[PATH_BYTES_MAX + 8];
+	if (!all->has_flight) {
+		snprintf(path, sizeof(path), "%s/flight", all->state);
+		reader_give(out, "flight.saved", path, O_NOFOLLOW);
+	}
 	list_names(all);
-	for (uint32_t i = 0; i < all->name_count && !mono_reached(mono_now(), all->until); i++) {
-		add_of_run(all, all->names[i], ".run");
+	for (uint32_t i = 0; i < all->name_count; i++) {
+		give_run(all, out, all->names[i], ".run");
 		if (all->options->with_output)
-			add_of_run(all, all->names[i], ".out");
+			give_run(all, out, all->names[i], ".out");
 	}
 }
 
+static void give_secrets(int out, void *data)
+{
+	const struct diagnostics *all = data;
+	for (size_t i = 0; i < sizeof(all->tokens) / sizeof(all->tokens[0]); i++) {
+		if (*all->tokens[i])
+			reader_give(out, "token", all->tokens[i], 0);
+	}
+}
+
+/* Secrets are learnt, anything else becomes a member. */
+static void take(struct diagnostics *all, void (*give)(int out, void *data), bool is_secret)
+{
+	char name[READER_NAME_BYTES_MAX + 1];
+	struct reader reader;
+	enum reader_verdict verdict = READER_STUCK;
+	if (all->is_stuck || reader_open(&reader, give, all) < 0)
+		return;
+	struct mono until = mono_earlier(all->until, mono_after(mono_now(), STATE_MS));
+	while ((verdict = reader_next(&reader, until, name, &all->bytes)) == READER_FILE) {
+		if (!is_secret) {
+			keep(all, name);
+			continue;
+		}
+		bytes_append(&all->bytes, "", 1);
+		redact_learn(&all->redact, (const char *)all->bytes.data);
+		bytes_wipe(all->bytes.data, all->bytes.size);
+		bytes_clear(&all->bytes);
+	}
+	reader_close(&reader);
+	bytes_clear(&all->bytes);
+	if (verdict == READER_END)
+		return;
+	all->is_stuck = true;
+	bytes_printf(
+		&all->bytes, "%s was not read in time: its disk hangs, or is slow\n", all->state);
+	keep(all, "state.txt");
+}
+
 /* The settings that the agent works with, or that it would have from here. */
-static void add_settings(struct diagnostics *all)
+static void add_settings(struct diagnostics *all, struct bytes *settings)
 {
 	char tried[PATH_BYTES_MAX + 1], error[CONFIG_ERROR_BYTES];
 	struct config config;
 	struct client client;
 	struct control control = {.type = CONTROL_ASK_STATUS, .ask_status = {.runs_max = 0}};
 	if (config_load(&config, all->options->config, error, config_environment, NULL) < 0) {
-		bytes_printf(&all->bytes, "%s\n", error);
+		bytes_printf(settings, "%s\n", error);
 	} else {
 		redact_learn(&all->redact, config.token);
-		redact_learn_file(&all->redact, config.token_file);
-		redact_learn_file(&all->redact, config.token_cache);
+		snprintf(all->tokens[0], sizeof(all->tokens[0]), "%s", config.token_file);
+		snprintf(all->tokens[1], sizeof(all->tokens[1]), "%s", config.token_cache);
 		snprintf(all->state, sizeof(all->state), "%s", config.state_dir);
-		config_list(&config, &all->bytes);
+		config_list(&config, settings);
 		config_finish(&config);
 	}
 	redact_learn(&all->redact, getenv("NIXFLEET_TOKEN"));
@@ -157,49 +196,47 @@ static void add_settings(struct diagnostics *all)
 		if (control.type != CONTROL_STATUS)
 			break;
 		text_copy(control.status.state_dir, all->state, sizeof(all->state));
-		snprintf(tried, sizeof(tried), "%.1000s/token", all->state);
-		redact_learn_file(&all->redact, tried);
-		bytes_printf(&all->bytes, "# the running agent's own:\nurl=%.*s\nstate=%s\n",
+		snprintf(all->tokens[2], sizeof(all->tokens[2]), "%.1000s/token", all->state);
+		bytes_printf(settings, "# the running agent's own:\nurl=%.*s\nstate=%s\n",
 			TEXT_ARGS(control.status.url), all->state);
 		break;
 	}
 	client_close(&client);
 }
 
-/* As it is in the agent's memory now; else as it was last saved. */
+/* As it is in the agent's memory now; else it is looked for as it was last saved. */
 static void add_flight(struct diagnostics *all)
 {
-	char path[PATH_BYTES_MAX + 8], tried[PATH_BYTES_MAX + 1];
+	char tried[PATH_BYTES_MAX + 1];
 	struct client client;
 	struct control control = {.type = CONTROL_ASK_FLIGHT, .ask_flight = {.most = FLIGHT_BYTES}};
-	bool is_told = false;
 	if (client_open(&client, all->options->socket, tried) == 0) {
 		client.wait_ms = 3000;
 		if (client_ask(&client, &control) == 0) {
 			while (client_next(&client, &control) == 0 && control.type == CONTROL_PIECE)
 				bytes_append(&all->bytes, control.piece.bytes.data,
 					control.piece.bytes.size);
-			is_told = control.type == CONTROL_DONE && all->bytes.size > 0;
+			all->has_flight = control.type == CONTROL_DONE && all->bytes.size > 0;
 		}
 		client_close(&client);
 	}
-	if (is_told) {
+	if (all->has_flight)
 		keep(all, "flight");
-		return;
-	}
 	bytes_clear(&all->bytes);
-	snprintf(path, sizeof(path), "%s/flight", all->state);
-	own_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	add_file(all, fd, "flight.saved");
 }
 
 static void collect(struct diagnostics *all)
 {
 	/* Where the secrets are is found first: what is collected after is searched for them. */
-	add_settings(all);
+	struct bytes settings;
+	bytes_init(&settings, MEMBER_BYTES_MAX);
+	add_settings(all, &settings);
+	take(all, give_secrets, true);
+	bytes_append(&all->bytes, settings.data, settings.size);
+	bytes_finish(&settings);
 	keep(all, "settings.txt");
 	add_flight(all);
-	add_runs(all);
+	take(all, give_state, false);
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		add_program(all, &members[i]);
 	if (archive_finish(&all->archive) < 0)

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/nfctl/redact.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#include "proto/base/fd.h"
 
 void redact_learn(struct redact *redact, const char *secret)
 {
@@ -20,14 +17,6 @@ void redact_learn(struct redact *redact, const char *secret)
 		return;
 	memcpy(redact->secrets[redact->count], secret, size);
 	redact->secrets[redact->count++][size] = '\0';
-}
-
-void redact_learn_file(struct redact *redact, const char *path)
-{
-	char text[TOKEN_BYTES_MAX + 64];
-	ssize_t size = *path ? fd_read_file(AT_FDCWD, path, text, sizeof(text) - 1) : -1;
-	text[size > 0 ? size : 0] = '\0';
-	redact_learn(redact, text);
 }
 
 static void cover_all(char *data, size_t size, const char *secret)

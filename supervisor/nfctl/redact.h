@@ -16,8 +16,6 @@ struct redact {
 
 /* What is known to be secret; its first line, and the value of KEY=value. */
 void redact_learn(struct redact *redact, const char *secret);
-/* As redact_learn, from a file; one that cannot be read is left out. */
-void redact_learn_file(struct redact *redact, const char *path);
 /* What was learnt, and what stands where secrets stand: after NIXFLEET_TOKEN=, after Bearer, and
  * before the @ of a URL. */
 void redact(const struct redact *redact, char *data, size_t size);
