@@ -31,7 +31,7 @@ static bool is_delegated_by_user(const char *path)
 	const char *const argv[] = {
 		"systemctl", "--user", "show", "-p", "Delegate,KillMode", "--", unit, NULL};
 	const char *last = strrchr(path, '/');
-	snprintf(unit, sizeof(unit), "%s", last ? last + 1 : path);
+	snprintf(unit, sizeof(unit), "%.*s", NAME_MAX, last ? last + 1 : path);
 	return tool_ask(argv, answer) && strstr(answer, "Delegate=yes\n") &&
 	       strstr(answer, "KillMode=process\n");
 }
