@@ -14,10 +14,15 @@ static const char *const codes[] = {
 	[PAINT_DIM] = "\033[2m",
 };
 
+static bool is_coloured(void)
+{
+	const char *off = getenv("NO_COLOR"), *on = getenv("CLICOLOR_FORCE");
+	return !(off && *off) && ((on && *on && *on != '0') || isatty(STDOUT_FILENO));
+}
+
 void paint_text(enum paint paint, const char *text)
 {
-	const char *off = getenv("NO_COLOR");
-	if (paint == PAINT_PLAIN || !isatty(STDOUT_FILENO) || (off && *off))
+	if (paint == PAINT_PLAIN || !is_coloured())
 		fputs(text, stdout);
 	else
 		printf("%s%s\033[0m", codes[paint], text);

@@ -15,7 +15,7 @@ enum paint {
 	PAINT_DIM
 };
 
-/* Prints text in a colour, on a terminal only (and not with NO_COLOR). */
+/* Prints text in a colour, on a terminal or with CLICOLOR_FORCE, and not with NO_COLOR. */
 void paint_text(enum paint paint, const char *text);
 /* Prints a label in its column. */
 void paint_label(const char *label);

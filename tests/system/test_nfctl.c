@@ -4,13 +4,17 @@
 #include <criterion/new/assert.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
+#include <pty.h>
 #include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,6 +111,83 @@ Test(nfctl, watch_says_each_change_once_and_outlives_the_agent)
 		cr_assert(ne(int, strcmp(line + 21, last), 0), "twice: %s", line);
 		last = line + 21;
 	}
+}
+
+/* What was drawn last on a terminal, since the cursor went home; the widest line in cells. */
+static const char *last_drawn(const char *said, uint32_t *lines, uint32_t *widest)
+{
+	const char *from = said;
+	uint32_t width = 0;
+	*lines = *widest = 0;
+	for (const char *at = said; (at = strstr(at, "\033[H")) != NULL; at++)
+		from = strstr(at, "\033[J") ? at : from; /* the last whole one */
+	for (const char *at = from; *at && strncmp(at, "\033[J", 3) != 0; at++) {
+		if (*at == '\033') {
+			at += 1 + strcspn(at + 1, "mHKJ");
+		} else if (*at == '\n') {
+			++*lines;
+			width = 0;
+		} else if (*at != '\r') {
+			width++;
+			*widest = width > *widest ? width : *widest;
+		}
+	}
+	return from;
+}
+
+static void set_size(int terminal, unsigned short rows, unsigned short columns)
+{
+	struct winsize size = {.ws_row = rows, .ws_col = columns};
+	cr_assert(eq(int, ioctl(terminal, TIOCSWINSZ, &size), 0));
+}
+
+/* All that comes within so many milliseconds. */
+static void read_terminal(int terminal, uint64_t ms, char *said, size_t room)
+{
+	size_t have = 0;
+	struct pollfd wait = {.fd = terminal, .events = POLLIN};
+	for (uint64_t end = world_ms() + ms; world_ms() < end && have + 1 < room;) {
+		ssize_t got = poll(&wait, 1, 50) > 0 ? read(terminal, said + have, room - have - 1)
+						     : 0;
+		have += got > 0 ? (size_t)got : 0;
+	}
+	said[have] = '\0';
+}
+
+Test(nfctl, watch_fits_the_terminal_follows_its_size_and_ends_by_ctrl_c)
+{
+	static char said[65536];
+	char program[WORLD_TEXT_BYTES], control[WORLD_TEXT_BYTES];
+	uint32_t lines, widest;
+	int terminal, status = 0;
+	begin(NULL);
+	for (int i = 0; i < 6; i++)
+		expect("run switch --wait", 0, "exited 0");
+	snprintf(program, sizeof(program), "%s/supervisor/nfctl/nfctl", getenv("NIXFLEET_BUILD"));
+	snprintf(control, sizeof(control), "%s/run/control.sock", world.folder);
+	pid_t pid = forkpty(&terminal, NULL, NULL, &(struct winsize){.ws_row = 10, .ws_col = 40});
+	if (pid == 0) {
+		unsetenv("NO_COLOR");
+		execl(program, "nfctl", "status", "--watch", "--socket", control, (char *)NULL);
+		_exit(127);
+	}
+	read_terminal(terminal, 3000, said, sizeof(said));
+	const char *drawn = last_drawn(said, &lines, &widest);
+	cr_assert(strstr(drawn, "\033[32mhealthy\033[0m: all is well") != NULL, "%s", said);
+	cr_assert(eq(u32, lines, 9));
+	cr_assert(eq(u32, widest, 40));
+	set_size(terminal, 24, 80);
+	read_terminal(terminal, 3000, said, sizeof(said));
+	last_drawn(said, &lines, &widest);
+	cr_assert(eq(u32, lines, 12));
+	cr_assert(gt(u32, widest, 40));
+	cr_assert(le(u32, widest, 80));
+	cr_assert(eq(i64, write(terminal, "\003", 1), 1));
+	read_terminal(terminal, 500, said, sizeof(said));
+	cr_assert(eq(int, waitpid(pid, &status, WNOHANG), pid));
+	bool is_signaled = WIFSIGNALED(status) && WTERMSIG(status) == SIGINT;
+	cr_assert(is_signaled);
+	close(terminal);
 }
 
 Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
@@ -639,6 +720,7 @@ static pid_t mount_hung_disk(const char *path)
 		cr_skip_test("skipped: only root can mount a disk that hangs");
 	pid_t server = fork();
 	if (server == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		static char request[FUSE_MIN_READ_BUFFER + 65536];
 		struct {
 			struct fuse_out_header head;
