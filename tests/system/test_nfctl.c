@@ -103,6 +103,7 @@ Test(nfctl, watch_says_each_change_once_and_outlives_the_agent)
 	cr_assert(world_until(&world, 5000, watched, "the agent is not running"));
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	poll(NULL, 0, 1500); /* a few looks at which nothing is new */
 	cr_assert(eq(int, kill(pid, SIGINT), 0));
 	/* Nothing is said twice in a row. */
 	char *last = "", *line = strtok(content("watch.txt"), "\n");
@@ -110,6 +111,28 @@ Test(nfctl, watch_says_each_change_once_and_outlives_the_agent)
 		cr_assert(gt(sz, strlen(line), 21));
 		cr_assert(ne(int, strcmp(line + 21, last), 0), "twice: %s", line);
 		last = line + 21;
+	}
+}
+
+Test(nfctl, watch_as_json_is_a_value_a_line)
+{
+	char *said;
+	begin(NULL);
+	char words[WORLD_TEXT_BYTES];
+	snprintf(words, sizeof(words), "status --watch --json > %s/watch.txt & echo $!",
+		world.folder);
+	cr_assert(eq(int, world_nfctl(&world, words, &said), 0));
+	pid_t pid = (pid_t)atoi(said);
+	free(said);
+	cr_assert(gt(int, pid, 1));
+	cr_assert(world_until(&world, 5000, watched, "all is well"));
+	world_agent_stop(&world);
+	cr_assert(world_until(&world, 5000, watched, "\nnull\n"), "%s", content("watch.txt"));
+	cr_assert(eq(int, kill(pid, SIGINT), 0));
+	for (char *line = strtok(content("watch.txt"), "\n"); line; line = strtok(NULL, "\n")) {
+		json_t *value = json_loads(line, JSON_DECODE_ANY, NULL);
+		cr_assert(value != NULL, "%s", line);
+		json_decref(value);
 	}
 }
 
@@ -459,6 +482,19 @@ Test(nfctl, why_names_what_the_network_says_and_a_worker_that_waits)
 	cr_assert(world_until(&world, 5000, why_says, "the next start of the worker, which ended"));
 }
 
+/* The dashboard answers no report: an outcome is owed, and an announced command waits for it. */
+Test(nfctl, why_names_what_is_owed_and_who_leaves)
+{
+	begin("");
+	cr_assert(world_until(&world, 10000, world_is_registered, NULL));
+	world_fault(&world, "{\"match\":\"status\",\"count\":100,\"kind\":\"cut\",\"bytes\":0}");
+	world_command(&world, "restart");
+	cr_assert(world_until(&world, 10000, why_says, "the dashboard to take 1 outcome"));
+	cr_assert(world_until(
+		&world, 5000, why_says, "what is owed to be delivered before the agent leaves"));
+	cr_assert(eq(int, world_agent_wait(&world, 20000), 101));
+}
+
 Test(nfctl, why_names_who_holds_the_lock_when_nobody_answers)
 {
 	char text[WORLD_TEXT_BYTES], *said;
@@ -507,6 +543,14 @@ Test(nfctl, doctor_finds_what_is_wrong_and_says_the_fix)
 	snprintf(words, sizeof(words),
 		"warning  token       %.200s can be read by others (mode 644): chmod 600", path);
 	expect("doctor", 1, words);
+	chmod(path, 0640);
+	expect("doctor", 1, "can be read by others (mode 640): chmod 600");
+	chmod(path, 0600);
+	if (geteuid() == 0) {
+		cr_assert(eq(int, chown(path, 61234, (gid_t)-1), 0));
+		expect("doctor", 1, "token belongs to user 61234: it must belong to root");
+		cr_assert(eq(int, chown(path, 0, (gid_t)-1), 0));
+	}
 	world_file(&world, "repo/flake.lock", "{\"changed\":1}\n", 0644);
 	expect("doctor", 1, "has changes ( M flake.lock): commit or stash them");
 	snprintf(path, sizeof(path), "%s/bin/nixos-rebuild", world.folder);
@@ -541,6 +585,77 @@ Test(nfctl, doctor_works_without_an_agent)
 	cr_assert(strstr(said, "failed   settings    NIXFLEET_LOG_LEVEL is 'loud'") != NULL, "%s",
 		said);
 	free(said);
+}
+
+/* Without an agent, with these variables besides. */
+static void expect_alone(const char *variables, const char *needle)
+{
+	char text[WORLD_TEXT_BYTES * 2], *said;
+	snprintf(text, sizeof(text),
+		"export HOME=%s NIXFLEET_HOSTNAME=%s NIXFLEET_REPO_DIR=%s/repo "
+		"NIXFLEET_STATE_DIR=%s/state %s; $NFCTL doctor --socket %s/none --config /dev/null",
+		world.folder, world.host, world.folder, world.folder, variables, world.folder);
+	cr_assert(eq(int, script(text, &said), 2));
+	cr_assert(strstr(said, needle) != NULL, "%s: %s", needle, said);
+	free(said);
+}
+
+Test(nfctl, doctor_says_who_has_the_lock_and_whether_there_is_a_repository)
+{
+	char words[WORLD_TEXT_BYTES];
+	begin(NULL);
+	snprintf(words, sizeof(words), "is held by pid %d since 20", (int)world.agent);
+	expect_alone("", words);
+	expect_alone("", "Z, which does not answer");
+	kill(world.agent, SIGKILL);
+	world_agent_wait(&world, 5000);
+	expect_alone("", "which is gone: the next agent takes it");
+	expect_alone("NIXFLEET_REPO_DIR=$FOLDER/none",
+		"/none is no git repository: clone the configuration to it");
+	expect_alone("NIXFLEET_REPO_DIR=$FOLDER/none NIXFLEET_REPO_URL=file:///none",
+		"ok       repository");
+	expect_alone("NIXFLEET_REPO_DIR=$FOLDER/none NIXFLEET_REPO_URL=file:///none",
+		"/none will be cloned");
+}
+
+/* What the dashboard's answer says, as the worker's probe tells it. */
+Test(nfctl, doctor_compares_the_clock)
+{
+	static const char variables[] =
+		"NIXFLEET_URL=https://d NIXFLEET_TOKEN=shared-token NIXFLEET_LIBEXEC=$FOLDER/probe";
+	static const struct {
+		const char *date, *says;
+	} cases[] = {
+		{"echo date $(($(date +%s) - 3600))", "s ahead of the dashboard's: let the clock"},
+		{"echo date $(($(date +%s) + 3600))", "s behind the dashboard's: let the clock"},
+		{"echo date $(date +%s)", "s from the dashboard's"},
+		{"echo", "the dashboard does not say what time it is"},
+	};
+	char text[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	cr_assert(eq(int, script("mkdir $FOLDER/probe", NULL), 0));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "#!/bin/sh\n%s\n", cases[i].date);
+		world_file(&world, "probe/nixfleet-worker", text, 0755);
+		expect_alone(variables, cases[i].says);
+	}
+}
+
+Test(nfctl, doctor_measures_the_room_that_is_left)
+{
+	char path[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/small", world.folder);
+	cr_assert(eq(int, mkdir(path, 0700), 0));
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("small", path, "tmpfs", 0, "size=32m") < 0)
+		cr_skip_test("skipped: only root can mount a small disk");
+	expect_alone("NIXFLEET_STATE_DIR=$FOLDER/small", "failed   space       32 MiB are free");
+	cr_assert(eq(int, mount("small", path, "tmpfs", MS_REMOUNT, "size=128m"), 0));
+	expect_alone("NIXFLEET_STATE_DIR=$FOLDER/small", "warning  space       128 MiB are free");
+	expect_alone("NIXFLEET_STATE_DIR=$FOLDER/small", ": make room, or move NIXFLEET_STATE_DIR");
+	umount2(path, MNT_DETACH);
 }
 
 Test(nfctl, doctor_asks_sudo_for_exactly_what_would_run)

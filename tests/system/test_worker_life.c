@@ -79,6 +79,10 @@ Test(worker_life, s20_a_frozen_one_is_degraded_then_replaced_and_status_is_quick
 	cr_assert(eq(int, kill(worker, SIGSTOP), 0));
 	cr_assert(world_until(&world, 16500, world_status_is, "worker=degraded"));
 	expect_quick_status();
+	char *said;
+	cr_assert(eq(int, world_nfctl(&world, "why", &said), 1));
+	cr_assert(strstr(said, "an answer of the worker; then it is replaced") != NULL, "%s", said);
+	free(said);
 	cr_assert(world_until(&world, 35000 - (world_ms() - start), has_new_worker, &worker));
 	cr_assert(world_until(&world, 5000, world_status_is, "health=0"));
 }
