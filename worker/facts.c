@@ -69,23 +69,38 @@ static bool copy_word(const char *text, char *to, uint32_t room)
 	return true;
 }
 
-void facts_look(struct facts_source *source, struct wall now, struct facts *facts)
+static void look_thoroughly(struct facts_source *source)
 {
-	*facts = (struct facts){0};
-	facts->commit_verdict = facts_commit(&source->repository, source->repo_dir, facts->commit);
+	if (!source->nixpkgs_version[0])
+		facts_version(source->root, &source->version);
+	facts_release(source->root, &source->release);
+	source->has_stasysmo = facts_has_stasysmo(source->root);
+}
+
+void facts_look(struct facts_source *source, struct mono now, struct wall wall, struct facts *facts)
+{
+	bool is_thorough = mono_reached(now, source->thorough_due);
+	const char *version = source->nixpkgs_version;
+	if (is_thorough) {
+		source->thorough_due = mono_after(now, FACTS_THOROUGH_MS);
+		look_thoroughly(source);
+	}
+	if (!version[0])
+		version = source->version.text;
+	*facts = (struct facts){.ask_system = !version[0]};
+	facts->commit_verdict = facts_commit(
+		&source->repository, source->repo_dir, is_thorough, facts->commit);
 	facts->wants_clone = source->repo_url && source->repo_url[0] &&
 			     facts->commit_verdict == FACTS_COMMIT_NONE;
-	const char *version = source->nixpkgs_version;
-	if (!version[0]) {
-		facts_version(source->root, &source->version);
-		version = source->version.text;
-	}
 	text_copy(text_of(version), facts->system, sizeof(facts->system));
-	facts->ask_system = !version[0];
-	facts_release(source->root, &source->release);
 	memcpy(facts->os_name, source->release.name, sizeof(facts->os_name));
 	memcpy(facts->os_version, source->release.version, sizeof(facts->os_version));
-	facts_metrics(source->root, now, &source->kernel, &facts->metrics);
+	facts_metrics(source->root, wall, source->has_stasysmo, &source->kernel, &facts->metrics);
+}
+
+void facts_changed(struct facts_source *source)
+{
+	source->thorough_due = (struct mono){0};
 }
 
 static bool is_hash(const char *word)

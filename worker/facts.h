@@ -62,6 +62,13 @@ struct facts_lock {
 struct facts_repository {
 	struct facts_stamp top; /* of .git; zeros: it was not found where it is looked for */
 	struct facts_stamp config;
+	/* Of the files that told the commit; zeros: it was not there. */
+	struct facts_stamp head;
+	struct facts_stamp ref;
+	struct facts_stamp packed;
+	uint32_t links;                    /* from HEAD to the commit: refs that were followed */
+	char commit[COMMIT_BYTES_MAX + 1]; /* empty: it is read anew */
+	char name[FACTS_GIT_PATH_BYTES];   /* of the ref, as a path below common; empty: detached */
 	char folder[FACTS_GIT_PATH_BYTES]; /* of this worktree */
 	char common[FACTS_GIT_PATH_BYTES]; /* of all of them */
 	bool is_files;                     /* refs are stored in files */
@@ -93,6 +100,8 @@ struct facts {
 
 /* What is kept from look to look. The strings are borrowed. */
 struct facts_source {
+	struct mono thorough_due; /* when what seldom changes is looked at again */
+	bool has_stasysmo;
 	const char *root; /* "" for the system itself */
 	const char *repo_dir;
 	const char *repo_url;        /* "": the repository is a person's */
@@ -103,16 +112,24 @@ struct facts_source {
 	struct facts_kernel kernel;
 };
 
-void facts_look(struct facts_source *source, struct wall now, struct facts *facts);
+/* Every FACTS_THOROUGH_MS also at what changes only with the system, or by hand. */
+#define FACTS_THOROUGH_MS 30000
+void facts_look(
+	struct facts_source *source, struct mono now, struct wall wall, struct facts *facts);
+/* A command ended: all of it may have changed. */
+void facts_changed(struct facts_source *source);
 
-/* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. */
-enum facts_commit facts_commit(struct facts_repository *repository, const char *repo_dir, char *to);
+/* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. Only a
+ * thorough look asks whether it is another one, or keeps its refs in another way. */
+enum facts_commit facts_commit(
+	struct facts_repository *repository, const char *repo_dir, bool is_thorough, char *to);
 /* The running system's. */
 void facts_version(const char *root, struct facts_version *version);
 void facts_release(const char *root, struct facts_release *release);
-/* From StaSysMo's files if they are fresh, else from the kernel. */
-void facts_metrics(const char *root, struct wall now, struct facts_kernel *kernel,
-	struct facts_metrics *metrics);
+bool facts_has_stasysmo(const char *root);
+/* From StaSysMo's files if they are there and fresh, else from the kernel. */
+void facts_metrics(const char *root, struct wall now, bool has_stasysmo,
+	struct facts_kernel *kernel, struct facts_metrics *metrics);
 /* The kernel's part, per platform. */
 void facts_metrics_kernel(
 	const char *root, struct facts_kernel *kernel, struct facts_metrics *metrics);

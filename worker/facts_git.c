@@ -185,8 +185,17 @@ static bool is_legal_ref(const char *name)
 	return strncmp(name, "refs/", 5) == 0 && !strstr(name, "..");
 }
 
+/* Stamps come before what they stand for is read: what replaces it then is seen the next time. */
+static void stamp_ref(struct facts_repository *repository, const char *name)
+{
+	repository->name[0] = '/';
+	text_copy(text_of(name), repository->name + 1, sizeof(repository->name) - 1);
+	facts_stamp(repository->common, repository->name, &repository->ref);
+	facts_stamp(repository->common, "/packed-refs", &repository->packed);
+}
+
 /* line is what HEAD or a ref holds; it becomes what that names. */
-static enum facts_commit resolve(const struct facts_repository *repository, char *line)
+static enum facts_commit resolve(struct facts_repository *repository, char *line)
 {
 	char name[GIT_TEXT_BYTES_MAX];
 	for (int i = 0; i < GIT_LINKS_MAX; i++) {
@@ -195,6 +204,8 @@ static enum facts_commit resolve(const struct facts_repository *repository, char
 		if (strncmp(line, "ref: ", 5) != 0 || !is_legal_ref(trim(line + 5)))
 			return FACTS_COMMIT_ASK;
 		text_copy(text_of(trim(line + 5)), name, sizeof(name));
+		stamp_ref(repository, name);
+		repository->links++;
 		if (read_line(repository->folder, name, line) ||
 			read_line(repository->common, name, line))
 			continue;
@@ -231,18 +242,53 @@ static bool keeps_files(struct facts_repository *repository)
 	return repository->is_files;
 }
 
-enum facts_commit facts_commit(struct facts_repository *repository, const char *repo_dir, char *to)
+/* Nothing that told the commit was replaced. A linked worktree and a ref that names a ref have more
+ * places than are kept. */
+static bool is_kept(const struct facts_repository *repository)
+{
+	struct facts_stamp seen;
+	if (!repository->commit[0] || repository->links > 1 ||
+		strcmp(repository->folder, repository->common) != 0)
+		return false;
+	facts_stamp(repository->folder, "/HEAD", &seen);
+	if (!facts_stamp_is(&seen, &repository->head))
+		return false;
+	if (repository->links == 0)
+		return true;
+	bool is_loose = facts_stamp(repository->common, repository->name, &seen);
+	if (!facts_stamp_is(&seen, &repository->ref))
+		return false;
+	if (!is_loose)
+		facts_stamp(repository->common, "/packed-refs", &seen);
+	return is_loose || facts_stamp_is(&seen, &repository->packed);
+}
+
+static enum facts_commit read_commit(struct facts_repository *repository, const char *repo_dir)
 {
 	char line[GIT_TEXT_BYTES_MAX];
-	to[0] = '\0';
-	if (repo_dir[0] != '/')
-		return FACTS_COMMIT_NONE;
+	repository->commit[0] = '\0';
+	repository->links = 0;
 	if (!open_repository(repository, repo_dir))
 		return repository->is_hidden ? FACTS_COMMIT_ASK : FACTS_COMMIT_NONE;
+	facts_stamp(repository->folder, "/HEAD", &repository->head);
 	if (!keeps_files(repository) || !read_line(repository->folder, "HEAD", line))
 		return FACTS_COMMIT_ASK;
 	enum facts_commit verdict = resolve(repository, line);
 	if (verdict == FACTS_COMMIT_KNOWN)
-		text_copy(text_of(line), to, COMMIT_BYTES_MAX + 1);
+		text_copy(text_of(line), repository->commit, sizeof(repository->commit));
+	return verdict;
+}
+
+enum facts_commit facts_commit(
+	struct facts_repository *repository, const char *repo_dir, bool is_thorough, char *to)
+{
+	enum facts_commit verdict = FACTS_COMMIT_NONE;
+	if (repo_dir[0] != '/')
+		repository->commit[0] = '\0';
+	else if (!is_thorough && is_kept(repository))
+		verdict = FACTS_COMMIT_KNOWN;
+	else
+		verdict = read_commit(repository, repo_dir);
+	memcpy(to, repository->commit, sizeof(repository->commit));
 	return verdict;
 }

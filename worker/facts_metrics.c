@@ -33,11 +33,17 @@ static bool is_fresh(const char *root, struct wall now)
 	return age >= -STASYSMO_FRESH_S && age <= STASYSMO_FRESH_S;
 }
 
-void facts_metrics(const char *root, struct wall now, struct facts_kernel *kernel,
-	struct facts_metrics *metrics)
+bool facts_has_stasysmo(const char *root)
+{
+	struct facts_stamp folder;
+	return facts_stamp(root, facts_stasysmo_folder, &folder);
+}
+
+void facts_metrics(const char *root, struct wall now, bool has_stasysmo,
+	struct facts_kernel *kernel, struct facts_metrics *metrics)
 {
 	*metrics = (struct facts_metrics){0};
-	if (is_fresh(root, now) && read_number(root, "cpu", &metrics->cpu) &&
+	if (has_stasysmo && is_fresh(root, now) && read_number(root, "cpu", &metrics->cpu) &&
 		read_number(root, "ram", &metrics->ram)) {
 		metrics->is_known = true;
 		metrics->has_swap = read_number(root, "swap", &metrics->swap);

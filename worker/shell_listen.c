@@ -80,6 +80,8 @@ static void on_probed(struct shell *shell, const struct message_probed *probed)
 /* What more than an event it is. */
 static void note(struct shell *shell, const struct message *message)
 {
+	if (message->type == MESSAGE_ENDED)
+		facts_changed(&shell->source);
 	if (message->type == MESSAGE_ENDED && message->ended.withheld)
 		text_copy(message->ended.run, shell->withheld, sizeof(shell->withheld));
 	if (message->type == MESSAGE_KEPT && !message->kept.kept)

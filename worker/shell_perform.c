@@ -15,7 +15,7 @@
 
 static void look(struct shell *shell, uint64_t id)
 {
-	facts_look(&shell->source, wall_now(), &shell->facts);
+	facts_look(&shell->source, shell->now, wall_now(), &shell->facts);
 	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_LOOKED,
 					 .looked = {id, text_of(shell->facts.commit),
 						 shell->facts.commit_verdict == FACTS_COMMIT_ASK,

@@ -62,16 +62,23 @@ static void put(const char *path, const char *text)
 	fclose(file);
 }
 
-/* What was kept from the looks before must not change what is found. */
+/* What was kept from the looks before must not change what is found, nor that a look is not a
+ * thorough one. */
 static char *commit_at(const char *dir, enum facts_commit verdict)
 {
-	static struct facts_repository kept;
+	static char at[512];
+	static struct facts_repository kept, thorough;
 	struct facts_repository none = {.folder = ""};
 	static char found[COMMIT_BYTES_MAX + 1];
-	char fresh[COMMIT_BYTES_MAX + 1];
-	cr_assert(eq(int, (int)facts_commit(&none, dir, fresh), (int)verdict));
-	cr_assert(eq(int, (int)facts_commit(&kept, dir, found), (int)verdict));
-	cr_assert(eq(str, found, fresh));
+	char other[COMMIT_BYTES_MAX + 1];
+	cr_assert(eq(int, (int)facts_commit(&none, dir, false, found), (int)verdict));
+	cr_assert(eq(int, (int)facts_commit(&thorough, dir, true, other), (int)verdict));
+	cr_assert(eq(str, other, found));
+	if (strcmp(at, dir) != 0)
+		kept = none; /* a host has one */
+	snprintf(at, sizeof(at), "%s", dir);
+	cr_assert(eq(int, (int)facts_commit(&kept, dir, false, other), (int)verdict));
+	cr_assert(eq(str, other, found));
 	return found;
 }
 
@@ -165,6 +172,59 @@ Test(facts, another_repository_in_the_same_place)
 	put("r/.git", "gitdir: ../other\n");
 	put("other/HEAD", HASH_B "\n");
 	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_B));
+}
+
+Test(facts, only_a_thorough_look_sees_another_storage)
+{
+	struct facts_repository kept = {.folder = ""};
+	char found[COMMIT_BYTES_MAX + 1];
+	const char *dir = in_root("r");
+	put("r/.git/HEAD", "ref: refs/heads/main\n");
+	put("r/.git/refs/heads/main", HASH_A "\n");
+	facts_commit(&kept, dir, false, found);
+	put("r/.git/config", "[extensions]\nrefstorage=reftable\n");
+	cr_assert(eq(int, (int)facts_commit(&kept, dir, false, found), FACTS_COMMIT_KNOWN));
+	cr_assert(eq(int, (int)facts_commit(&kept, dir, true, found), FACTS_COMMIT_ASK));
+	cr_assert(eq(int, (int)facts_commit(&kept, dir, false, found), FACTS_COMMIT_ASK));
+}
+
+Test(facts, a_ref_that_is_packed_later)
+{
+	put("r/.git/HEAD", "ref: refs/heads/main\n");
+	put("r/.git/refs/heads/main", HASH_A "\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_A));
+	put("r/.git/packed-refs", HASH_A " refs/heads/main\n");
+	cr_assert(eq(int, unlink(in_root("r/.git/refs/heads/main")), 0));
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_A));
+	cr_assert(eq(int, unlink(in_root("r/.git/packed-refs")), 0));
+	put("r/.git/packed-refs", HASH_B " refs/heads/main\n" HASH_A " refs/heads/other\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_B));
+	put("r/.git/refs/heads/main", HASH_A "\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_A));
+	put("r/.git/HEAD", HASH_B "\n");
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_B));
+}
+
+Test(facts, what_seldom_changes_is_seldom_looked_at)
+{
+	struct facts facts;
+	struct mono now = {NS_PER_S};
+	struct facts_source source = {
+		.root = root, .repo_dir = in_root("r"), .nixpkgs_version = ""};
+	put("run/current-system/nixos-version", "1\n");
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(eq(str, facts.system, "1"));
+	cr_assert(not(facts.ask_system));
+	put("run/current-system/nixos-version", "2.0\n");
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(eq(str, facts.system, "1"));
+	facts_changed(&source);
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(eq(str, facts.system, "2.0"));
+	put("run/current-system/nixos-version", "3.00\n");
+	facts_look(&source, mono_after(now, FACTS_THOROUGH_MS), (struct wall){0}, &facts);
+	cr_assert(eq(str, facts.system, "3.00"));
+	facts_kernel_close(&source.kernel);
 }
 
 Test(facts, odd_heads_are_gits_to_tell)
@@ -283,14 +343,14 @@ Test(facts, fresh_stasysmo_files_win)
 	put_stasysmo("cpu", "12\n");
 	put_stasysmo("ram", "34.5\n");
 	put_stasysmo("load", "0.70\n");
-	facts_metrics(root, now, &kernel, &metrics);
+	facts_metrics(root, now, facts_has_stasysmo(root), &kernel, &metrics);
 	cr_assert(metrics.is_known);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 12, 2));
 	cr_assert(ieee_ulp_eq(dbl, metrics.ram, 34.5, 2));
 	cr_assert(not(metrics.has_swap));
 	cr_assert(metrics.has_load);
 	now.ns += INT64_C(11) * (int64_t)NS_PER_S;
-	facts_metrics(root, now, &kernel, &metrics);
+	facts_metrics(root, now, facts_has_stasysmo(root), &kernel, &metrics);
 	cr_assert(not(metrics.is_known));
 	facts_kernel_close(&kernel);
 }
@@ -305,14 +365,14 @@ Test(facts, the_kernel_tells_the_rest)
 	put("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n"
 			    "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
 	put("proc/loadavg", "0.31 0.20 0.10 1/2 3\n");
-	facts_metrics(root, (struct wall){0}, &kernel, &metrics);
+	facts_metrics(root, (struct wall){0}, false, &kernel, &metrics);
 	cr_assert(metrics.is_known);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 20, 2));
 	cr_assert(ieee_ulp_eq(dbl, metrics.ram, 75, 2));
 	cr_assert(metrics.has_swap);
 	cr_assert(ieee_ulp_eq(dbl, metrics.load, 0.31, 2));
 	put("proc/stat", "cpu  190 0 100 710 100 0 0 0 0 0\n");
-	facts_metrics(root, (struct wall){0}, &kernel, &metrics);
+	facts_metrics(root, (struct wall){0}, false, &kernel, &metrics);
 	cr_assert(ieee_ulp_eq(dbl, metrics.cpu, 90, 2));
 	facts_kernel_close(&kernel);
 }
