@@ -342,6 +342,16 @@ void worker_turns(struct sim *sim)
 	}
 }
 
+/* Where nothing is before it, it need not be written down and read again. */
+void worker_take(struct sim *sim, const struct agent_event *event)
+{
+	if (has_room(sim) && sim->worker->inbox.count == 0)
+		turn(sim, event);
+	else
+		inbox_add(&sim->worker->inbox, event);
+	worker_turns(sim);
+}
+
 uint64_t worker_process_next(struct sim *sim)
 {
 	struct sim_worker *worker = sim->worker;
@@ -352,14 +362,7 @@ uint64_t worker_process_next(struct sim *sim)
 
 void worker_process_due(struct sim *sim)
 {
-	const struct agent_event due = {.type = EVENT_DUE};
-	bool is_free = has_room(sim) && sim->worker->inbox.count == 0;
-	/* Nothing is before it: it need not be written down and read again. */
-	if (is_free)
-		turn(sim, &due);
-	else
-		inbox_add(&sim->worker->inbox, &due);
-	worker_turns(sim);
+	worker_take(sim, &(struct agent_event){.type = EVENT_DUE});
 }
 
 static void on_hello(struct sim *sim, const struct message_hello *hello)
@@ -384,12 +387,11 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
 
 static void on_probed(struct sim *sim, const struct message_probed *probed)
 {
-	inbox_add(&sim->worker->inbox,
-		&(struct agent_event){.type = EVENT_PROBED,
-			.probed = {.id = probed->request,
-				.good = true,
-				.value = text_of(sim->is_websocket ? "0" : "abc1234"),
-				.wall_ms = wall_ms(sim_wall(sim))}});
+	worker_take(sim, &(struct agent_event){.type = EVENT_PROBED,
+				 .probed = {.id = probed->request,
+					 .good = true,
+					 .value = text_of(sim->is_websocket ? "0" : "abc1234"),
+					 .wall_ms = wall_ms(sim_wall(sim))}});
 }
 
 static void on_message(struct sim *sim, const struct message *message)
@@ -407,7 +409,7 @@ static void on_message(struct sim *sim, const struct message *message)
 			"the supervisor said what is not its to say");
 		if (message->type == MESSAGE_ENDED && message->ended.withheld)
 			text_copy(message->ended.run, worker->withheld, sizeof(worker->withheld));
-		inbox_add(&worker->inbox, &event);
+		worker_take(sim, &event);
 	}
 }
 
@@ -444,15 +446,14 @@ void worker_process_answered(struct sim *sim, const struct sim_reply *reply)
 		worker->token = reply->token;
 	worker->answer_ticket = reply->ticket;
 	worker_note_brought(sim, reply->ticket);
-	inbox_add(&worker->inbox, &(struct agent_event){.type = EVENT_ANSWER,
-					  .answer = {.id = reply->id,
-						  .result = result,
-						  .code = reply->code,
-						  .command = text_of(reply->command),
-						  .token = reply->token != 0,
-						  .retry_after_ms = reply->retry_after_ms,
-						  .reason = text_of("simulated")}});
-	worker_turns(sim);
+	worker_take(sim, &(struct agent_event){.type = EVENT_ANSWER,
+				 .answer = {.id = reply->id,
+					 .result = result,
+					 .code = reply->code,
+					 .command = text_of(reply->command),
+					 .token = reply->token != 0,
+					 .retry_after_ms = reply->retry_after_ms,
+					 .reason = text_of("simulated")}});
 }
 
 bool worker_process_is_content(const struct sim *sim)

@@ -55,6 +55,8 @@ struct sim_worker {
 
 void worker_say(struct sim *sim, const struct message *message);
 void worker_turns(struct sim *sim);
+/* An event from outside a turn, and what follows from it. */
+void worker_take(struct sim *sim, const struct agent_event *event);
 /* It knows that this command was brought to it. */
 void worker_note_brought(struct sim *sim, uint64_t ticket);
 /* No record stands behind it, and the dashboard was told so. */

@@ -442,8 +442,9 @@ void worker_wire_heard(struct sim *sim, uint64_t life, const struct wire_frame *
 		add(sim, (struct agent_event){.type = EVENT_KILL, .kill = {frame->is_hard}});
 		break;
 	case FRAME_PONG:
-		add(sim, (struct agent_event){.type = EVENT_PONG, .pong = {frame->sequence}});
-		break;
+		worker_take(
+			sim, &(struct agent_event){.type = EVENT_PONG, .pong = {frame->sequence}});
+		return;
 	default: sim_fail(sim, "the dashboard says what is not its to say");
 	}
 	worker_turns(sim);
