@@ -16,8 +16,12 @@
 
 static bool join(char *to, const char *root, const char *path)
 {
-	int size = snprintf(to, FACTS_PATH_BYTES, "%s%s", root, path);
-	return size > 0 && size < FACTS_PATH_BYTES;
+	size_t root_size = strlen(root), size = strlen(path) + 1;
+	if (root_size + size > FACTS_PATH_BYTES)
+		return false;
+	memcpy(to, root, root_size);
+	memcpy(to + root_size, path, size);
+	return true;
 }
 
 bool facts_stamp(const char *root, const char *path, struct facts_stamp *stamp)

@@ -35,7 +35,7 @@ struct facts_cpu {
 	uint64_t all;
 };
 
-#define FACTS_PROC_FILES 3
+#define FACTS_PROC_FILES 2
 
 /* What is kept of the kernel's counters from look to look; zeros before the first. */
 struct facts_kernel {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -19,13 +20,11 @@ const char facts_stasysmo_folder[] = "/dev/shm/stasysmo";
 /* In the order of facts_kernel.fds. */
 enum proc_file {
 	PROC_STAT,
-	PROC_MEMINFO,
-	PROC_LOADAVG
+	PROC_MEMINFO
 };
 static const char *const paths[FACTS_PROC_FILES] = {
 	[PROC_STAT] = "/proc/stat",
 	[PROC_MEMINFO] = "/proc/meminfo",
-	[PROC_LOADAVG] = "/proc/loadavg",
 };
 
 void facts_kernel_close(struct facts_kernel *kernel)
@@ -125,8 +124,7 @@ void facts_metrics_kernel(
 	const char *root, struct facts_kernel *kernel, struct facts_metrics *metrics)
 {
 	struct facts_cpu now;
-	char text[SHORT_TEXT_BYTES_MAX];
-	char *end = text;
+	struct sysinfo info;
 	open_all(root, kernel);
 	if (!read_cpu(kernel, &now) || !read_memory(kernel, metrics)) {
 		facts_kernel_close(kernel); /* the next look tries anew */
@@ -136,7 +134,8 @@ void facts_metrics_kernel(
 	metrics->is_known = true;
 	if (now.all >= kernel->cpu.all + CPU_SAMPLES_MIN || now.all < kernel->cpu.all)
 		kernel->cpu = now;
-	if (read_proc(kernel, PROC_LOADAVG, text, sizeof(text)))
-		metrics->load = strtod(text, &end);
-	metrics->has_load = end != text;
+	/* What /proc/loadavg says, without a file. */
+	metrics->has_load = sysinfo(&info) == 0;
+	if (metrics->has_load)
+		metrics->load = (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
 }
