@@ -92,8 +92,12 @@ void facts_look(struct facts_source *source, struct mono now, struct wall wall, 
 	if (!version[0])
 		version = source->version.text;
 	*facts = (struct facts){.ask_system = !version[0]};
+	char before[COMMIT_BYTES_MAX + 1];
+	memcpy(before, source->repository.commit, sizeof(before));
 	facts->commit_verdict = facts_commit(
 		&source->repository, source->repo_dir, is_thorough, facts->commit);
+	source->is_lock_due = source->is_lock_due || is_thorough ||
+			      strcmp(before, facts->commit) != 0;
 	facts->wants_clone = source->repo_url && source->repo_url[0] &&
 			     facts->commit_verdict == FACTS_COMMIT_NONE;
 	text_copy(text_of(version), facts->system, sizeof(facts->system));

@@ -102,6 +102,7 @@ struct facts {
 struct facts_source {
 	struct mono thorough_due; /* when what seldom changes is looked at again */
 	bool has_stasysmo;
+	bool is_lock_due; /* flake.lock may be another one; whoever looks at it clears this */
 	const char *root; /* "" for the system itself */
 	const char *repo_dir;
 	const char *repo_url;        /* "": the repository is a person's */

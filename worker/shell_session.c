@@ -21,7 +21,9 @@ static void say(struct shell *shell, int made)
 
 static struct outgoing outgoing(struct shell *shell)
 {
-	facts_lock(shell->host.repo_dir, &shell->lock);
+	if (shell->source.is_lock_due)
+		facts_lock(shell->host.repo_dir, &shell->lock);
+	shell->source.is_lock_due = false;
 	return (struct outgoing){.host = &shell->host,
 		.facts = &shell->facts,
 		.program = &shell->program,

@@ -228,6 +228,24 @@ Test(facts, what_seldom_changes_is_seldom_looked_at)
 	facts_kernel_close(&source.kernel);
 }
 
+Test(facts, the_lock_is_due_after_a_thorough_look_and_with_another_commit)
+{
+	struct facts facts;
+	struct mono now = {NS_PER_S};
+	struct facts_source source = {
+		.root = root, .repo_dir = in_root("r"), .nixpkgs_version = "1"};
+	facts_look(&source, now, (struct wall){0}, &facts);
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(source.is_lock_due); /* until somebody looks */
+	source.is_lock_due = false;
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(not(source.is_lock_due));
+	put("r/.git/HEAD", HASH_A "\n");
+	facts_look(&source, now, (struct wall){0}, &facts);
+	cr_assert(source.is_lock_due);
+	facts_kernel_close(&source.kernel);
+}
+
 Test(facts, odd_heads_are_gits_to_tell)
 {
 	put("r/.git/HEAD", "ref: refs/heads/../../../etc/passwd\n");
