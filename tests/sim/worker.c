@@ -49,7 +49,7 @@ void worker_process_start(struct sim *sim, uint64_t life)
 	inbox_finish(&worker->inbox);
 	inbox_init(&worker->inbox);
 	worker->is_alive = true;
-	worker->is_ready = worker->is_leaving = false;
+	worker->is_ready = worker->is_leaving = worker->has_next = false;
 	worker->life = life;
 	worker->token = 0;
 	worker->withheld[0] = '\0';
@@ -176,14 +176,31 @@ static void progress(struct sim *sim, const struct agent_action_progress *progre
 	dashboard_asked(sim, &request);
 }
 
+static bool has_room(struct sim *sim)
+{
+	return channel_room(sim, TO_SUPERVISOR)->size + TURN_SAYS_BYTES_MAX <=
+	       CHANNEL_QUEUE_BYTES_MAX;
+}
+
+/* Where nothing is before it, it need not be written down and read again. */
+void worker_add(struct sim *sim, const struct agent_event *event)
+{
+	struct sim_worker *worker = sim->worker;
+	if (worker->inbox.count > 0 || worker->has_next || !has_room(sim)) {
+		inbox_add(&worker->inbox, event);
+		return;
+	}
+	worker->next = *event;
+	worker->has_next = true;
+}
+
 static void look(struct sim *sim, uint64_t id)
 {
 	bool asks = sim_random(sim, 10) == 0;
-	inbox_add(&sim->worker->inbox,
-		&(struct agent_event){.type = EVENT_LOOKED,
-			.looked = {.id = id,
-				.commit = asks ? TEXT_NONE : text_of("abc1234"),
-				.ask_commit = asks}});
+	worker_add(sim, &(struct agent_event){.type = EVENT_LOOKED,
+				.looked = {.id = id,
+					.commit = asks ? TEXT_NONE : text_of("abc1234"),
+					.ask_commit = asks}});
 }
 
 static void hand_over(struct sim *sim, const struct agent_action_run *run)
@@ -318,12 +335,6 @@ static void on_turns(struct sim *sim, struct sim_timer *timer)
 		worker_turns(sim);
 }
 
-static bool has_room(struct sim *sim)
-{
-	return channel_room(sim, TO_SUPERVISOR)->size + TURN_SAYS_BYTES_MAX <=
-	       CHANNEL_QUEUE_BYTES_MAX;
-}
-
 /* A turn begins only where what it may say has room. */
 void worker_turns(struct sim *sim)
 {
@@ -331,31 +342,32 @@ void worker_turns(struct sim *sim)
 	uint64_t life = worker->life;
 	struct agent_event event;
 	struct text payload;
-	while (worker->is_alive && worker->life == life && worker->inbox.count > 0) {
+	while (worker->is_alive && worker->life == life &&
+		(worker->has_next || worker->inbox.count > 0)) {
 		if (!has_room(sim)) {
 			sim_after(sim, 10 * NS_PER_MS,
 				(struct sim_timer){.fire = on_turns, .b = life});
 			return;
 		}
-		inbox_take(&worker->inbox, &event, &payload);
+		if (worker->has_next)
+			event = worker->next;
+		else
+			inbox_take(&worker->inbox, &event, &payload);
+		worker->has_next = false;
 		turn(sim, &event);
 	}
 }
 
-/* Where nothing is before it, it need not be written down and read again. */
 void worker_take(struct sim *sim, const struct agent_event *event)
 {
-	if (has_room(sim) && sim->worker->inbox.count == 0)
-		turn(sim, event);
-	else
-		inbox_add(&sim->worker->inbox, event);
+	worker_add(sim, event);
 	worker_turns(sim);
 }
 
 uint64_t worker_process_next(struct sim *sim)
 {
 	struct sim_worker *worker = sim->worker;
-	if (!worker->is_alive || !worker->is_ready || worker->inbox.count > 0)
+	if (!worker->is_alive || !worker->is_ready || worker->has_next || worker->inbox.count > 0)
 		return UINT64_MAX;
 	return sim_world_time(sim, worker->due);
 }

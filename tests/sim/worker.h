@@ -39,6 +39,8 @@ struct sim_worker {
 	uint64_t ping;   /* of the last one heard */
 	struct mono due; /* of the core, after the last turn */
 	struct actions actions;
+	bool has_next; /* before all that is in the inbox */
+	struct agent_event next;
 	struct inbox inbox;
 	uint64_t answer_ticket;      /* of the answer in this turn */
 	uint64_t told[SIM_TOLD_MAX]; /* tickets of the commands in the inbox */
@@ -55,6 +57,8 @@ struct sim_worker {
 
 void worker_say(struct sim *sim, const struct message *message);
 void worker_turns(struct sim *sim);
+/* Adds to the inbox. Its texts stay as they are until the turn ends. */
+void worker_add(struct sim *sim, const struct agent_event *event);
 /* An event from outside a turn, and what follows from it. */
 void worker_take(struct sim *sim, const struct agent_event *event);
 /* It knows that this command was brought to it. */

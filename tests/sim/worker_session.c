@@ -191,8 +191,9 @@ static void ping(struct sim *sim, uint64_t sequence)
 	}
 	worker->stream.is_noted = false;
 	wire_say(sim, &(struct wire_frame){.kind = FRAME_PING, .sequence = sequence});
-	add(sim, (struct agent_event){.type = EVENT_PINGED,
-			 .pinged = {sequence, worker->stream.is_on ? worker->stream.offset : 0}});
+	worker_add(sim,
+		&(struct agent_event){.type = EVENT_PINGED,
+			.pinged = {sequence, worker->stream.is_on ? worker->stream.offset : 0}});
 }
 
 static void check_may_tell(struct sim *sim, const struct file *file)
