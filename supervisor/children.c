@@ -157,6 +157,8 @@ bool children_reap(struct shell *shell)
 	int status;
 	for (int i = 0; i < REAPED_A_TURN_MAX; i++) {
 		pid_t pid = waitpid(-1, &status, WNOHANG);
+		if (pid < 0 && errno == EINTR)
+			continue;
 		if (pid <= 0)
 			return true;
 		for (uint32_t at = 0; at < SHELL_CHILDREN_MAX; at++) {

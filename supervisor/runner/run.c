@@ -76,14 +76,19 @@ static void note_tests(struct run *run)
 static bool reap(pid_t main, int *status)
 {
 	bool found = false;
-	int got;
-	for (pid_t pid; (pid = waitpid(-1, &got, WNOHANG)) > 0;) {
+	for (;;) {
+		int got;
+		pid_t pid = waitpid(-1, &got, WNOHANG);
+		/* The signal that told of the end is taken: nothing would ask again soon. */
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid <= 0)
+			return found;
 		if (pid == main) {
 			*status = got;
 			found = true;
 		}
 	}
-	return found;
 }
 
 static struct ended ended_of(int status)
