@@ -13,8 +13,9 @@ const char *platform_host_type(void);
 /* The exit code of a wanted restart, for which the service manager starts the agent again. */
 int platform_restart_code(void);
 
-#define BOOT_ID_BYTES 64
-/* The id that changes with each boot; "unknown" where the kernel does not say. */
+#define BOOT_ID_BYTES   64
+#define BOOT_ID_UNKNOWN "unknown"
+/* The id that changes with each boot; BOOT_ID_UNKNOWN where the kernel does not say. */
 void platform_boot_id(char id[BOOT_ID_BYTES]);
 
 /* A descriptor that becomes readable when a route, link or address changes; -1 where there is none,

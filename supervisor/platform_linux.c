@@ -35,7 +35,7 @@ void platform_boot_id(char id[BOOT_ID_BYTES])
 	ssize_t size = fd_read_file(
 		AT_FDCWD, "/proc/sys/kernel/random/boot_id", id, BOOT_ID_BYTES - 1);
 	if (size <= 0) {
-		snprintf(id, BOOT_ID_BYTES, "unknown");
+		snprintf(id, BOOT_ID_BYTES, BOOT_ID_UNKNOWN);
 		return;
 	}
 	id[size] = '\0';

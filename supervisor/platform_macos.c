@@ -33,7 +33,7 @@ void platform_boot_id(char id[BOOT_ID_BYTES])
 {
 	size_t size = BOOT_ID_BYTES;
 	if (sysctlbyname("kern.bootsessionuuid", id, &size, NULL, 0) < 0)
-		snprintf(id, BOOT_ID_BYTES, "unknown");
+		snprintf(id, BOOT_ID_BYTES, BOOT_ID_UNKNOWN);
 }
 
 int platform_route_open(void)

@@ -45,15 +45,15 @@ void leave_announced(struct rules *rules, uint32_t index)
 					     : mono_after(rules->now, ANNOUNCE_DELIVER_MS));
 }
 
-/* The command that began last, of those that were found. */
+/* The command that began last in this boot, of those that were found. */
 static uint32_t last_begun(const struct rules *rules)
 {
 	uint32_t last = RULES_NO_RUN;
-	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++) {
+	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
 		bool has_begun = run->state == RUN_GOING || run->state == RUN_SETTLING ||
-				 run->state == RUN_ENDED;
-		if (has_begun && run->outcome != OUTCOME_REFUSED &&
+				 (run->state == RUN_ENDED && run->started.ns != 0);
+		if (has_begun &&
 			(last == RULES_NO_RUN || run->sequence > rules->runs[last].sequence))
 			last = i;
 	}
@@ -68,7 +68,10 @@ void leave_found(struct rules *rules)
 	if (index == RULES_NO_RUN)
 		return;
 	const struct rules_run *run = &rules->runs[index];
-	if (run->state != RUN_ENDED || run->started.ns == 0 || !ops_action(text_of(run->command)))
+	/* A clock that stands before it is another boot's, whatever the ids say: what is done again
+	 * and again must not be a reboot. */
+	bool is_ahead = run->started.ns > rules->now.ns;
+	if (run->state != RUN_ENDED || is_ahead || !ops_action(text_of(run->command)))
 		return;
 	leave_announced(rules, index);
 	if (rules->leave.state == LEAVE_DELIVERING &&

@@ -46,14 +46,22 @@ static void say(const struct store_job *job, const struct stored *stored)
 	bytes_finish(&bytes);
 }
 
+/* Not where the kernel does not tell its boots apart, nor in a container that was started anew: it
+ * keeps the machine's boot id, and its first process is younger than the runner. */
+static bool is_of_this_boot(const struct record *record)
+{
+	char boot[BOOT_ID_BYTES];
+	platform_boot_id(boot);
+	return strcmp(boot, BOOT_ID_UNKNOWN) != 0 && strcmp(boot, record->boot) == 0 &&
+	       platform_start_ticks(1) <= record->start_ticks;
+}
+
 static void say_found(
 	const struct store_job *job, struct text name, const struct record *record, bool is_live)
 {
 	struct stored stored = {.type = STORED_FOUND, .found = stored_from_record(name, record)};
-	char boot[BOOT_ID_BYTES];
-	platform_boot_id(boot);
 	stored.found.live = is_live;
-	stored.found.this_boot = strcmp(boot, record->boot) == 0;
+	stored.found.this_boot = is_of_this_boot(record);
 	stored.found.owed = record->origin == ORIGIN_DASHBOARD &&
 			    strcmp(record->dashboard, job->config->url) == 0;
 	if (text_is(name, job->sent_run))

@@ -362,22 +362,33 @@ Test(store, two_hundred_records_hold_no_start_up_and_more_are_removed)
 	cr_assert(world_until(&world, 10000, has_few_records, &most));
 }
 
-/* Its runner stays with what could not be ended, and newer records stand before it. */
-static void write_leftover(uint32_t number, pid_t pid)
+static uint64_t start_ticks(pid_t pid)
 {
-	char path[WORLD_TEXT_BYTES], boot[64] = "";
+	char path[64];
 	unsigned long long ticks = 0;
-	struct record record = {.state = RECORD_EMPTY};
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-	cr_assert(file && fscanf(file, "%63s", boot) == 1);
-	fclose(file);
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
+	FILE *file = fopen(path, "re");
 	cr_assert(file && fscanf(file,
 				  "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u "
 				  "%*u %*d %*d %*d %*d %*d %*d %llu",
 				  &ticks) == 1);
 	fclose(file);
+	return ticks;
+}
+
+static void read_boot_id(char boot[64])
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	cr_assert(file && fscanf(file, "%63s", boot) == 1);
+	fclose(file);
+}
+
+/* Its runner stays with what could not be ended, and newer records stand before it. */
+static void write_leftover(uint32_t number, pid_t pid)
+{
+	char path[WORLD_TEXT_BYTES], boot[64];
+	struct record record = {.state = RECORD_EMPTY};
+	read_boot_id(boot);
 	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-%04x.run", world.folder,
 		number);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -390,7 +401,7 @@ static void write_leftover(uint32_t number, pid_t pid)
 				.dashboard = TEXT_NONE}},
 		{.type = RECORD_STARTED,
 			.started = {.pid = (uint64_t)pid,
-				.start_ticks = ticks,
+				.start_ticks = start_ticks(pid),
 				.boot = text_of(boot),
 				.cgroup = TEXT_NONE,
 				.deadline_ms = 1000}},
@@ -429,6 +440,67 @@ Test(store, what_an_old_command_left_holds_the_place_also_after_a_restart)
 	waitpid(pid, NULL, 0);
 	cr_assert(not(has_begun));
 	cr_assert(world_until(&world, 5000, world_status_is, "queued=0"));
+}
+
+/* A reboot that was announced now, by a runner of that age. */
+static void write_reboot(uint64_t ticks)
+{
+	char path[WORLD_TEXT_BYTES], boot[64];
+	struct record record = {.state = RECORD_EMPTY};
+	read_boot_id(boot);
+	snprintf(
+		path, sizeof(path), "%s/state/runs/20260101T000000Z-reboot-0001.run", world.folder);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && record_reserve(fd) == 0);
+	const struct record_frame frames[] = {
+		{.type = RECORD_ACCEPTED,
+			.accepted = {.sequence = 1,
+				.command = text_of("reboot"),
+				.origin = ORIGIN_LOCAL,
+				.dashboard = TEXT_NONE}},
+		{.type = RECORD_STARTED,
+			.started = {.start_ticks = ticks,
+				.boot = text_of(boot),
+				.cgroup = TEXT_NONE,
+				.mono_ms = world_ms(),
+				.deadline_ms = 60000}},
+		{.type = RECORD_RESULT,
+			.result = {.outcome = OUTCOME_EXITED,
+				.reason = TEXT_NONE,
+				.summary = TEXT_NONE,
+				.method = TEXT_NONE,
+				.left = TEXT_NONE}},
+	};
+	for (int i = 0; i < 3; i++)
+		cr_assert(record_append(fd, &record, &frames[i]) == 0);
+	close(fd);
+}
+
+static bool is_rebooted(struct world *at, void *unused)
+{
+	(void)unused;
+	return shell("test -e %s/rebooted", at->folder) == 0;
+}
+
+/* A container has the boot id of its machine also after it was started anew. */
+Test(store, a_reboot_is_not_done_again_where_the_first_process_is_younger)
+{
+	uint64_t first = start_ticks(1);
+	if (first == 0)
+		cr_skip_test("skipped: the first process began with the clock");
+	for (int was_started_anew = 0; was_started_anew < 2; was_started_anew++) {
+		char script[WORLD_TEXT_BYTES * 2];
+		world_open(&world, "");
+		make_runs_folder();
+		snprintf(script, sizeof(script), "#!/bin/sh\ntouch %s/rebooted\n", world.folder);
+		world_stub(&world, "reboot", script);
+		write_reboot(was_started_anew ? first - 1 : start_ticks(getpid()));
+		world_agent_start(&world);
+		cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+		bool is_done = world_until(&world, 8000, is_rebooted, NULL);
+		cr_assert(eq(int, is_done, !was_started_anew));
+		world_close(&world);
+	}
 }
 
 Test(store, s28_a_torn_record_is_used_a_newer_one_is_left_and_garbage_is_set_aside)

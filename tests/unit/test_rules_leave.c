@@ -173,14 +173,17 @@ Test(rules_leave, a_worker_that_was_told_to_end_still_hears_that_its_command_is_
 	cr_assert(eq(u64, world_sent(&world, MESSAGE_ACCEPTED)->accepted.request, 9));
 }
 
-/* What a new supervisor finds: a reboot that is good, begun in this boot at that time. */
-static void find_reboot(uint64_t sequence, const char *command, bool is_this_boot)
+#define BEGAN_MS 1000
+
+/* What a new supervisor finds: a command that is good, and when it began. */
+static void find_begun(
+	uint64_t sequence, const char *command, bool is_this_boot, uint64_t started_ms)
 {
 	struct record record = {.state = RECORD_FINISHED,
 		.sequence = sequence,
 		.origin = ORIGIN_DASHBOARD,
 		.outcome = OUTCOME_EXITED,
-		.started_mono_ms = 1000,
+		.started_mono_ms = started_ms,
 		.deadline_ms = 60000};
 	struct rules_event event = world_event(&world, EVENT_FOUND);
 	text_copy(text_of(command), record.command, sizeof(record.command));
@@ -195,7 +198,7 @@ Test(rules_leave, a_reboot_that_the_agent_before_announced_is_done)
 {
 	for (int is_this_boot = 0; is_this_boot < 2; is_this_boot++) {
 		world_start(&world, PROTOCOL_WEBSOCKET);
-		find_reboot(1, "reboot", is_this_boot);
+		find_begun(1, "reboot", is_this_boot, BEGAN_MS);
 		world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 		cr_assert(eq(int, (int)world.rules.leave.state,
 			is_this_boot ? LEAVE_DELIVERING : LEAVE_NONE));
@@ -211,16 +214,42 @@ Test(rules_leave, a_reboot_that_the_agent_before_announced_is_done)
 Test(rules_leave, a_reboot_of_long_ago_is_named_and_one_before_other_commands_is_left)
 {
 	world_start(&world, PROTOCOL_WEBSOCKET);
-	world.ms = 1000 + 60000 + LEAVE_ACTED_MS;
-	find_reboot(1, "reboot", true);
+	world.ms = BEGAN_MS + 60000 + LEAVE_ACTED_MS;
+	find_begun(1, "reboot", true, BEGAN_MS);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
 	cr_assert(
 		eq(str, world.rules.leave.trouble, "reboot: it was asked for and did not happen"));
 	world_start(&world, PROTOCOL_WEBSOCKET);
-	find_reboot(1, "reboot", true);
-	find_reboot(2, "pull", true);
+	find_begun(1, "reboot", true, BEGAN_MS);
+	find_begun(2, "pull", true, BEGAN_MS);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
 	cr_assert(eq(str, world.rules.leave.trouble, ""));
+}
+
+/* A kernel that does not tell its boots apart must not make each of them reboot. */
+Test(rules_leave, a_reboot_that_began_by_another_clock_is_left)
+{
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	find_begun(1, "reboot", true, world.ms + 1);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
+}
+
+Test(rules_leave, a_command_that_never_began_does_not_hide_a_reboot)
+{
+	struct record record = {.state = RECORD_FINISHED,
+		.sequence = 2,
+		.origin = ORIGIN_DASHBOARD,
+		.outcome = OUTCOME_CANCELLED,
+		.command = "pull"};
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	find_begun(1, "reboot", true, BEGAN_MS);
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("pull");
+	event.found.record = &record;
+	world_step(&world, event);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
 }
