@@ -55,8 +55,6 @@ void history_note_record(struct rules *rules, const struct record *record)
 
 bool history_is_past(const struct rules *rules, const struct rules_run *run)
 {
-	if (run->started.ns != 0)
-		return false;
 	for (uint32_t i = 0; i < RULES_HISTORY_MAX; i++) {
 		if (rules->history[i].sequence > run->sequence)
 			return true;

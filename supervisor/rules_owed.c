@@ -58,8 +58,7 @@ void runs_tell_ended(
 				.owed = run->telling != TELLING_NONE,
 				.announced = run->is_announced,
 				.withheld = rules_is_poison(run),
-				.again = run->history_epoch == rules->worker.epoch ||
-					 history_is_past(rules, run)}});
+				.again = run->history_epoch == rules->worker.epoch}});
 }
 
 /* Poison comes last, then age decides. */

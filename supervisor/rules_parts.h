@@ -107,10 +107,10 @@ void rules_stop(struct rules *rules, int code, struct rules_actions *actions);
 /* A run ended now, or had ended according to its record. */
 void history_note_run(struct rules *rules, const struct rules_run *run);
 void history_note_record(struct rules *rules, const struct record *record);
-/* It never began, and one that was asked for later has ended already: that one's end is what is
- * true of the host. */
+/* One that was asked for later has ended already. */
 bool history_is_past(const struct rules *rules, const struct rules_run *run);
-/* All of it, to a worker that has just begun; oldest first. */
+/* All of it, oldest first: to a worker that has just begun, or where an end came too late to be the
+ * last word. The ends that it knows then are told as old ones. */
 void history_tell(struct rules *rules, struct rules_actions *actions);
 void runs_sent(
 	struct rules *rules, struct text name, uint64_t offset, struct rules_actions *actions);

@@ -293,6 +293,8 @@ static void run_ended(struct rules *rules, uint32_t index, struct rules_actions 
 	run->tries = 0;
 	run->retry = MONO_NEVER;
 	history_note_run(rules, run);
+	if (history_is_past(rules, run))
+		history_tell(rules, actions);
 	leave_announced(rules, index);
 	if (!rules->is_retaining && mono_reached(rules->now, rules->retain_next)) {
 		rules->is_retaining = true;

@@ -600,3 +600,34 @@ Test(rules_runs, an_end_that_comes_after_a_later_commands_is_told_as_an_old_one)
 	world_done(&world, ACT_KEEP, first, 0);
 	cr_assert(world_sent(&world, MESSAGE_ENDED)->ended.again);
 }
+
+/* It ran, and the disk took its result only after a later command had ended. */
+Test(rules_runs, what_a_late_end_says_of_the_host_comes_before_what_later_commands_say)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t first = ask("pull", 1);
+	world_done(&world, ACT_ACCEPT, first, 0);
+	reports(EVENT_RUNNER_REPORTED_START, first, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, first, 0, false);
+	struct rules_event event = world_event(&world, EVENT_RUNNER_EXITED);
+	event.runner_exited.run = first;
+	event.runner_exited.why = TEXT_NONE;
+	world_step(&world, event);
+	world_done(&world, ACT_KEEP, first, EIO);
+	uint32_t second = ask("switch", 2);
+	world_done(&world, ACT_ACCEPT, second, 0);
+	reports(EVENT_RUNNER_REPORTED_START, second, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, second, 0, true);
+	cr_assert(world_sent(&world, MESSAGE_HISTORY) == NULL);
+	world_done(&world, ACT_KEEP, first, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_SEND), 3));
+	const struct message *messages[3];
+	for (uint32_t i = 0, count = 0; i < world.actions.count; i++) {
+		if (world.actions.list[i].type == ACTION_SEND)
+			messages[count++] = &world.actions.list[i].send;
+	}
+	cr_assert(text_is(messages[0]->history.command, "pull"));
+	cr_assert(text_is(messages[1]->history.command, "switch"));
+	cr_assert(eq(int, (int)messages[2]->type, MESSAGE_ENDED));
+	cr_assert(messages[2]->ended.again);
+}

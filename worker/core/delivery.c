@@ -152,7 +152,7 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 	forget_awaited(&agent->going, ended->run);
 	/* What was refused while another ran says nothing about the host; what is told again, after
 	 * the history that has it, would hide what came after it. */
-	if (was_going || (ended->outcome != OUTCOME_REFUSED && !ended->again))
+	if (ended->outcome == OUTCOME_REFUSED ? was_going : !ended->again)
 		compartments_ended(&agent->compartments, &result);
 	if (was_going)
 		end_going(agent, ended, actions);
