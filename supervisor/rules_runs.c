@@ -375,9 +375,6 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 	text_copy(event->found.name, run->name, sizeof(run->name));
 	take_record(run, record);
 	run->sent = event->found.sent;
-	/* It was left out before because there were newer ones. */
-	if (rules->is_scanned)
-		run->history_epoch = rules->worker.epoch;
 	run->telling = event->found.is_owed ? TELLING_OWED : TELLING_NONE;
 	if (record->told == RECORD_IS_DELIVERED)
 		run->telling = TELLING_DONE;
@@ -398,6 +395,9 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 		break;
 	case RECORD_FINISHED:
 		run->state = RUN_ENDED;
+		/* It was left out before because there were newer ones. */
+		if (rules->is_scanned)
+			run->history_epoch = rules->worker.epoch;
 		if (event->found.is_this_boot)
 			run->started = mono_after((struct mono){0}, record->started_mono_ms);
 		watch_leftover(rules, index, actions);

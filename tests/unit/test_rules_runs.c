@@ -631,3 +631,25 @@ Test(rules_runs, what_a_late_end_says_of_the_host_comes_before_what_later_comman
 	cr_assert(eq(int, (int)messages[2]->type, MESSAGE_ENDED));
 	cr_assert(messages[2]->ended.again);
 }
+
+/* An agent before was still accepting it when the records were read. */
+Test(rules_runs, what_a_later_look_finds_and_then_runs_is_told_as_a_new_end)
+{
+	struct record record = {.state = RECORD_WAITING,
+		.sequence = 30,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull"};
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	struct rules_event found = world_event(&world, EVENT_FOUND);
+	found.found.name = text_of("run-30");
+	found.found.record = &record;
+	found.found.is_owed = true;
+	world_step(&world, found);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+	const struct message *ended = world_sent(&world, MESSAGE_ENDED);
+	cr_assert(ended != NULL);
+	cr_assert(not(ended->ended.again));
+}
