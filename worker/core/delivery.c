@@ -50,9 +50,13 @@ static void release_stop(struct going *going, bool is_owed)
 
 void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted)
 {
+	struct going *going = &agent->going;
 	/* The first is the one that starts; those behind it wait or are refused. */
-	if (!agent->going.awaited[0])
-		text_copy(accepted->run, agent->going.awaited, sizeof(agent->going.awaited));
+	if (!going->awaited[0])
+		text_copy(accepted->run, going->awaited, sizeof(going->awaited));
+	/* All that a stop can have meant is refused, and that is the answer. */
+	if (!going->run[0] && !going->awaited[0] && handover_is_empty(&agent->handover))
+		going->is_stop_kept = false;
 }
 
 void delivery_started(struct agent *agent, struct mono now,

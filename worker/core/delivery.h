@@ -21,9 +21,8 @@ struct going {
 	char command[COMMAND_BYTES_MAX + 1];
 	char awaited[RUN_NAME_BYTES_MAX + 1]; /* accepted, and not said to have started yet */
 	uint64_t pid;
-	uint64_t sent; /* the dashboard has its output up to there */
-	char stop[COMMAND_BYTES_MAX +
-		  1]; /* the last stop for nothing, and whether it is answered */
+	uint64_t sent;                    /* the dashboard has its output up to there */
+	char stop[COMMAND_BYTES_MAX + 1]; /* the last one, by the name that was said */
 	bool is_stop_answered;
 	bool is_stop_kept; /* it ends a command, and is answered then if that is the host's own */
 	bool is_owed;
