@@ -249,7 +249,7 @@ static int settle_outside(struct store_job *job, const struct record *record,
 	const struct op *op = ops_find(text_of(record->command), PROTOCOL_WEBSOCKET);
 	struct unit unit = {0};
 	size_t at;
-	if (!op || !op->outside_unit)
+	if (!op || !op->outside_unit || strcmp(job->config->manager, "nixos") != 0)
 		return 0;
 	look_until_told(&unit, op->outside_unit, record->started_wall_ms);
 	switch (unit.state) {

@@ -96,6 +96,13 @@ static int look(struct run *run)
 	return 0;
 }
 
+/* Only NixOS hands an activation to one: no other host's switch depends on what systemctl says. */
+static const char *outside_unit(const struct run *run)
+{
+	const struct op *op = ops_find(run->plan.command, (enum protocol)run->plan.protocol);
+	return op && text_is(run->plan.manager, "nixos") ? op->outside_unit : NULL;
+}
+
 static int command(struct run *run)
 {
 	begin(run);
@@ -106,8 +113,7 @@ static int command(struct run *run)
 			 "command");
 	if (journal_open(run) < 0)
 		return EXIT_REFUSED;
-	const struct op *op = ops_find(run->plan.command, (enum protocol)run->plan.protocol);
-	const char *unit = op ? op->outside_unit : NULL;
+	const char *unit = outside_unit(run);
 	if (outside_is_free(run, unit)) {
 		run_steps(run);
 		outside_wait(run, unit);

@@ -268,6 +268,26 @@ Test(machine, s32_a_systemd_that_never_answers_refuses_a_switch)
 	cr_assert(world_has_file(&world, "running") == false);
 }
 
+/* No activation of home-manager's goes on outside, so an account without the system's bus may
+ * switch.
+ */
+Test(machine, s32_home_manager_needs_no_answer_of_systemd)
+{
+	char text[WORLD_TEXT_BYTES];
+	begin();
+	use_our_unit("");
+	world_stub(&world, "home-manager", "#!/bin/sh\nexit 0\n");
+	world_set(&world, "NIXFLEET_MANAGER", "home-manager");
+	stub_systemctl();
+	world_file(&world, "deaf", "1000", 0644);
+	nspawn_boot(&machine);
+	start_agent();
+	world_command(&world, "switch");
+	world_expect_outcomes(&world, 1, 15000);
+	world_outcome(&world, "status", text);
+	cr_assert(eq(str, text, "ok"));
+}
+
 Test(machine, s05_a_switch_that_restarts_the_service_is_reported_once_and_truly)
 {
 	begin();
