@@ -175,6 +175,12 @@ static int act_keep(struct store_job *job)
 		return errno == ENOENT ? 0 : -1;
 	if (record.state == RECORD_EMPTY)
 		return 0; /* not even its acceptance was written: there is nothing to end */
+	/* A runner of an agent before, which waited for the disk, began it meanwhile: what is to be
+	 * kept is of another one, or of none. */
+	if (record.state == RECORD_RUNNING && record.pid != (uint64_t)job->run->pid) {
+		errno = EEXIST;
+		return fail(job, "another runner began it");
+	}
 	bool is_same = record.outcome == job->run->outcome && record.code == job->run->code;
 	if (record.state == RECORD_FINISHED && !is_same) {
 		errno = EEXIST; /* a runner that was thought dead wrote how it really ended */

@@ -172,8 +172,11 @@ static bool write_mark(struct sim *sim, struct process *process)
 static void write_file(struct sim *sim, struct process *process)
 {
 	const struct record *record = &process->record;
-	if (process->act == ACT_KEEP && record->state == RECORD_FINISHED &&
-		(record->outcome != process->copy.outcome || record->code != process->copy.code)) {
+	const struct rules_run *run = &process->copy;
+	bool is_others = record->state == RECORD_RUNNING && record->pid != (uint64_t)run->pid;
+	bool is_other = record->state == RECORD_FINISHED &&
+			(record->outcome != run->outcome || record->code != run->code);
+	if (process->act == ACT_KEEP && (is_others || is_other)) {
 		done(sim, process, EEXIST);
 		return;
 	}
