@@ -428,7 +428,7 @@ static void tell_offset(struct agent *agent, struct mono now, const struct sessi
 	uint64_t offset = ping->offset;
 	bool is_same = feed->run[0] && strcmp(feed->run, ping->run) == 0;
 	uint64_t *sent = is_same ? find_sent(agent) : NULL;
-	if (!sent || offset <= *sent)
+	if (!sent || offset < *sent)
 		return;
 	*sent = offset;
 	if (offset == feed->told || !mono_reached(now, feed->told_due))
