@@ -21,8 +21,9 @@ bool leave_is_under_way(const struct rules *rules)
 static void forget(struct rules *rules, const char *why)
 {
 	struct rules_leave *leave = &rules->leave;
-	snprintf(leave->trouble, sizeof(leave->trouble), "%.64s: %.300s",
-		rules->runs[leave->run].command, why);
+	struct rules_run *run = &rules->runs[leave->run];
+	snprintf(leave->trouble, sizeof(leave->trouble), "%.64s: %.300s", run->command, why);
+	run->is_announced = false; /* not when the disk takes its result, either */
 	leave->state = LEAVE_NONE;
 	leave->run = RULES_NO_RUN;
 	leave->due = MONO_NEVER;
@@ -38,7 +39,8 @@ static void leave_at(struct rules *rules, uint32_t run, struct mono due)
 void leave_announced(struct rules *rules, uint32_t index)
 {
 	const struct rules_run *run = &rules->runs[index];
-	if (!run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
+	bool is_under_way = leave_is_under_way(rules) && rules->leave.run == index;
+	if (is_under_way || !run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
 		return;
 	leave_at(rules, index,
 		run->telling == TELLING_NONE ? rules->now

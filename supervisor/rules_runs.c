@@ -442,6 +442,10 @@ void runs_reported_result(
 	/* The runner's disk is sick: this is the only copy, and the dashboard may have it at once.
 	 */
 	run->state = RUN_KEEPING;
+	/* A reboot does not wait for it, and lets no other command begin: with or without a result,
+	 * the record says after the next boot that it was good. */
+	if (ops_action(text_of(run->command)))
+		leave_announced(rules, index);
 	if (!run->is_storing)
 		runs_store(rules, index, ACT_KEEP, actions);
 }

@@ -253,3 +253,36 @@ Test(rules_leave, a_command_that_never_began_does_not_hide_a_reboot)
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
 }
+
+/* What began meanwhile would be ended by it, or would keep the agent after this one from it. */
+Test(rules_leave, nothing_begins_before_a_reboot_whose_result_the_disk_does_not_take)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t run = ask("reboot");
+	struct rules_event event = world_event(&world, EVENT_RUNNER_REPORTED_START);
+	event.runner_started.run = run;
+	world_step(&world, event);
+	event = world_event(&world, EVENT_RUNNER_REPORTED_RESULT);
+	event.result.run = run;
+	event.result.outcome = OUTCOME_EXITED;
+	event.result.reason = event.result.summary = TEXT_NONE;
+	world_step(&world, event);
+	event = world_event(&world, EVENT_RUNNER_EXITED);
+	event.runner_exited.run = run;
+	event.runner_exited.why = TEXT_NONE;
+	world_step(&world, event);
+	world_done(&world, ACT_KEEP, run, EIO);
+	ask("pull");
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	for (uint64_t end = world.ms + ANNOUNCE_DELIVER_MS; world.ms < end;) {
+		cr_assert(eq(u32, world_count(&world, ACTION_ACT), 0));
+		world_pass(&world, 1000);
+	}
+	cr_assert(eq(u32, world_count(&world, ACTION_ACT), 1));
+	/* Once, also when the disk takes it then. */
+	world_done(&world, ACT_KEEP, run, 0);
+	for (uint64_t end = world.ms + 2 * (uint64_t)ANNOUNCE_DELIVER_MS; world.ms < end;) {
+		world_pass(&world, 1000);
+		cr_assert(eq(u32, world_count(&world, ACTION_ACT), 0));
+	}
+}
