@@ -39,7 +39,9 @@ static void leave_at(struct rules *rules, uint32_t run, struct mono due)
 void leave_announced(struct rules *rules, uint32_t index)
 {
 	const struct rules_run *run = &rules->runs[index];
-	bool is_under_way = leave_is_under_way(rules) && rules->leave.run == index;
+	const struct rules_leave *leave = &rules->leave;
+	bool is_under_way = leave->state == LEAVE_ACTING || leave->state == LEAVE_ACTED ||
+			    leave->run == index;
 	if (is_under_way || !run->is_announced || run->outcome != OUTCOME_EXITED || run->code != 0)
 		return;
 	leave_at(rules, index,

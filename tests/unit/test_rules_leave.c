@@ -279,10 +279,12 @@ Test(rules_leave, nothing_begins_before_a_reboot_whose_result_the_disk_does_not_
 		world_pass(&world, 1000);
 	}
 	cr_assert(eq(u32, world_count(&world, ACTION_ACT), 1));
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_ACTING));
 	/* Once, also when the disk takes it then. */
 	world_done(&world, ACT_KEEP, run, 0);
 	for (uint64_t end = world.ms + 2 * (uint64_t)ANNOUNCE_DELIVER_MS; world.ms < end;) {
 		world_pass(&world, 1000);
 		cr_assert(eq(u32, world_count(&world, ACTION_ACT), 0));
 	}
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_ACTING));
 }
