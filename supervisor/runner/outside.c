@@ -13,7 +13,7 @@
 struct watch {
 	struct unit unit;
 	bool was_active, was_silent;
-	struct mono untold; /* since when in a row it is neither known to go on nor to have ended */
+	struct mono untold; /* since when in a row it is silent, or idle */
 };
 
 /* The look's own child ends within it, and its SIGCHLD must not make the next one of it. */
@@ -131,7 +131,11 @@ static bool is_over(const struct watch *watch)
 
 static void look(struct run *run, struct watch *watch, const char *name, int64_t since)
 {
+	enum unit_state before = watch->unit.state;
 	unit_look(&watch->unit, name, since);
+	/* Silence is no time that the journal had. */
+	if (watch->unit.state != before)
+		watch->untold = MONO_NEVER;
 	if (watch->unit.state == UNIT_ACTIVE) {
 		if (!watch->was_active)
 			say_once(run, name);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/system/nspawn.h"
 
@@ -244,6 +245,41 @@ Test(machine, s32_a_systemd_that_does_not_answer_at_once_hides_no_activation)
 	world_file(&world, "go", "", 0644);
 	world_expect_outcomes(&world, 2, 15000);
 	cr_assert(world_until(&world, 10000, world_status_is, "queued=0"));
+	char *runs;
+	world_nfctl(&world, "runs", &runs);
+	cr_assert(strstr(runs, "nixos-rebuild-switch-to-configuration.service exited 4") != NULL,
+		"%s", runs);
+	free(runs);
+}
+
+/* The journal hears of the end only a little after systemd answers again. */
+Test(machine, s32_a_journal_that_lags_behind_a_silent_systemd_is_waited_for)
+{
+	char script[2048];
+	begin();
+	use_our_unit("");
+	stub_activation();
+	stub_systemctl();
+	snprintf(script, sizeof(script),
+		"#!/bin/sh\nunset LD_LIBRARY_PATH\n[ $(cat %s/deaf) = 0 ] || exit 1\n"
+		"[ -e %s/lagged ] || { touch %s/lagged; exit 0; }\nexec /usr/bin/journalctl "
+		"\"$@\"\n",
+		world.folder, world.folder, world.folder);
+	world_stub(&world, "journalctl", script);
+	world_file(&world, "code", "4", 0644);
+	world_file(&world, "deaf", "0", 0644);
+	nspawn_boot(&machine);
+	start_agent();
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 20000, world_has_file, "activating"));
+	snprintf(script, sizeof(script), "%s/lagged", world.folder);
+	cr_assert(eq(int, unlink(script), 0));
+	cr_assert(eq(int, world_nfctl(&world, "cancel", NULL), 0));
+	cr_assert(nspawn_until(&machine, 20000,
+		"grep -q 'activation continues' %s/state/runs/*.out", world.folder));
+	world_file(&world, "deaf", "9", 0644);
+	world_file(&world, "go", "", 0644);
+	world_expect_outcomes(&world, 1, 20000);
 	char *runs;
 	world_nfctl(&world, "runs", &runs);
 	cr_assert(strstr(runs, "nixos-rebuild-switch-to-configuration.service exited 4") != NULL,
