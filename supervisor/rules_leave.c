@@ -78,7 +78,8 @@ void leave_found(struct rules *rules)
 	if (run->state != RUN_ENDED || is_ahead || !ops_action(text_of(run->command)))
 		return;
 	leave_announced(rules, index);
-	if (rules->leave.state == LEAVE_DELIVERING &&
+	/* Otherwise it failed, and what is under way is the worker's wish. */
+	if (rules->leave.state == LEAVE_DELIVERING && rules->leave.run == index &&
 		mono_reached(
 			rules->now, mono_after(run->started, run->deadline_ms + LEAVE_ACTED_MS)))
 		forget(rules, NOT_HAPPENED);

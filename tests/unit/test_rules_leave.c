@@ -254,6 +254,29 @@ Test(rules_leave, a_command_that_never_began_does_not_hide_a_reboot)
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
 }
 
+/* A worker may say it before the records are read, of which the last is a reboot that failed. */
+Test(rules_leave, the_workers_wish_is_not_taken_for_a_reboot_that_failed)
+{
+	struct record record = {.state = RECORD_FINISHED,
+		.sequence = 1,
+		.outcome = OUTCOME_EXITED,
+		.code = 1,
+		.started_mono_ms = BEGAN_MS,
+		.command = "reboot"};
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world.ms = BEGAN_MS + LEAVE_ACTED_MS;
+	world_ready(&world);
+	wants_to_leave();
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("reboot");
+	event.found.record = &record;
+	event.found.is_this_boot = true;
+	world_step(&world, event);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(str, world.rules.leave.trouble, ""));
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
+}
+
 /* What began meanwhile would be ended by it, or would keep the agent after this one from it. */
 Test(rules_leave, nothing_begins_before_a_reboot_whose_result_the_disk_does_not_take)
 {
