@@ -738,6 +738,9 @@ static void stored_run(
 	run->is_storing = false;
 	/* The record knows better how it ended: what it says is what is told. */
 	if (event->stored.act == ACT_KEEP && event->stored.error == EEXIST) {
+		/* Where it goes on, it is not as ended as whoever cancelled it was told. */
+		if (run->outcome == OUTCOME_CANCELLED)
+			run->cancel = 't';
 		run->state = RUN_SETTLING;
 		runs_store(rules, index, ACT_SETTLE, actions);
 		return;

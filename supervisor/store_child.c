@@ -166,26 +166,38 @@ static int act_accept(struct store_job *job)
 	return fd_sync(job->runs) < 0 ? fail(job, "fsync of the folder") : 0;
 }
 
+/* A runner of an agent before waited for its turn and began the command meanwhile: what is to be
+ * kept is of another one, or of none. */
+static bool is_begun_by_another(const struct store_job *job, const struct record *record)
+{
+	return record->state == RECORD_RUNNING && record->pid != (uint64_t)job->run->pid;
+}
+
+static int keep_nothing(struct store_job *job, const char *why)
+{
+	errno = EEXIST;
+	return fail(job, why);
+}
+
 static int act_keep(struct store_job *job)
 {
 	struct record record;
 	struct record_frame frame = result_frame(job->run);
+	/* Looked at before the lock, too, which that runner keeps until its command has ended. */
+	own_fd peek = record_folder_open(job->runs, job->run->name, O_RDWR);
+	if (peek >= 0 && record_read(peek, &record) == 0 && is_begun_by_another(job, &record))
+		return keep_nothing(job, "another runner began it");
 	own_fd fd = open_locked(job, 0, &record);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (record.state == RECORD_EMPTY)
 		return 0; /* not even its acceptance was written: there is nothing to end */
-	/* A runner of an agent before, which waited for the disk, began it meanwhile: what is to be
-	 * kept is of another one, or of none. */
-	if (record.state == RECORD_RUNNING && record.pid != (uint64_t)job->run->pid) {
-		errno = EEXIST;
-		return fail(job, "another runner began it");
-	}
+	if (is_begun_by_another(job, &record))
+		return keep_nothing(job, "another runner began it");
 	bool is_same = record.outcome == job->run->outcome && record.code == job->run->code;
-	if (record.state == RECORD_FINISHED && !is_same) {
-		errno = EEXIST; /* a runner that was thought dead wrote how it really ended */
-		return fail(job, "the record has a result already");
-	}
+	/* A runner that was thought dead wrote how it really ended. */
+	if (record.state == RECORD_FINISHED && !is_same)
+		return keep_nothing(job, "the record has a result already");
 	if (record.state != RECORD_FINISHED && append(job, fd, &record, &frame) < 0)
 		return -1;
 	return make_durable(job, fd, &record);

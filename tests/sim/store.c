@@ -99,9 +99,18 @@ static void open_file(struct sim *sim, struct process *process)
 	}
 }
 
+static bool is_begun_by_another(const struct process *process, const struct record *record)
+{
+	return record->state == RECORD_RUNNING && record->pid != (uint64_t)process->copy.pid;
+}
+
 static void lock_file(struct sim *sim, struct process *process)
 {
 	struct file *file = process->file;
+	if (process->act == ACT_KEEP && is_begun_by_another(process, disk_read(file))) {
+		done(sim, process, EEXIST);
+		return;
+	}
 	if (file->lock != 0) {
 		process_next(sim, process, LOCK_AGAIN_NS);
 		return;
@@ -173,10 +182,9 @@ static void write_file(struct sim *sim, struct process *process)
 {
 	const struct record *record = &process->record;
 	const struct rules_run *run = &process->copy;
-	bool is_others = record->state == RECORD_RUNNING && record->pid != (uint64_t)run->pid;
 	bool is_other = record->state == RECORD_FINISHED &&
 			(record->outcome != run->outcome || record->code != run->code);
-	if (process->act == ACT_KEEP && (is_others || is_other)) {
+	if (process->act == ACT_KEEP && (is_begun_by_another(process, record) || is_other)) {
 		done(sim, process, EEXIST);
 		return;
 	}

@@ -492,6 +492,26 @@ Test(rules_runs, a_result_that_the_record_had_already_is_the_one_that_is_told)
 	cr_assert(eq(i64, world_sent(&world, MESSAGE_ENDED)->ended.code, 4));
 }
 
+/* A runner of the agent before had waited for its turn, and began the command that was thought to
+ * wait. */
+Test(rules_runs, a_cancel_of_what_another_runner_began_reaches_it)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world.rules.pause.is_on = true;
+	found(1, RECORD_WAITING, false, 0);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	struct rules_event cancel = world_event(&world, EVENT_ASKED_CANCEL);
+	cancel.asked_cancel.run = TEXT_NONE;
+	cancel.asked_cancel.client = 1;
+	world_step(&world, cancel);
+	uint32_t run = world_stored(&world, ACT_KEEP)->run;
+	world_done(&world, ACT_KEEP, run, EEXIST);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	cr_assert(world_stored(&world, ACT_CANCEL) != NULL);
+}
+
 Test(rules_runs, after_a_good_switch_over_a_websocket_the_agent_leaves_whoever_told_it)
 {
 	world_up(&world, PROTOCOL_WEBSOCKET);
