@@ -85,6 +85,7 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 			.run = run == RULES_NO_RUN ? NULL : &shell->rules.runs[run],
 			.byte = byte,
 			.parent = parent,
+			.is_scanned = shell->rules.is_scanned,
 			.config = &shell->config,
 			.token = shell->rules.token.text,
 			.pause = &shell->rules.pause,

@@ -517,7 +517,9 @@ static int find_all(struct store_job *job, struct record_list *list)
 			      has_runner(entry, boot);
 		if (entry->record.sequence > job->sequence)
 			job->sequence = entry->record.sequence;
-		if (!entry->is_live && entry->record.state == RECORD_RUNNING) {
+		/* Later the supervisor asks for that itself: it may have the result, which the disk
+		 * does not take yet. */
+		if (!job->is_scanned && !entry->is_live && entry->record.state == RECORD_RUNNING) {
 			own_fd fd = record_folder_open(job->runs, entry->name, O_RDWR);
 			if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 				settle(job, entry->name, fd, &entry->record);

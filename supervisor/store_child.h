@@ -18,6 +18,7 @@ struct store_job {
 	const char *token;
 	const struct rules_pause *pause;
 	uint64_t pause_left_ms;
+	bool is_scanned;    /* the supervisor knows the records already */
 	const pid_t *known; /* the supervisor's own children */
 	uint32_t known_count;
 	int runs;                              /* the folder of the records */

@@ -42,6 +42,7 @@ struct process {
 	uint64_t ticket;
 	char token[32];
 	struct sim_kept pause;
+	bool is_scanned; /* its supervisor knew the records */
 	/* A runner. */
 	enum script script;
 	uint64_t deadline_ms;
@@ -97,5 +98,6 @@ bool pause_holds(const struct sim *sim);
 struct sim_kept pause_to_keep(const struct sim *sim, const struct rules *rules);
 /* What a supervisor that starts finds. */
 struct rules_kept_pause pause_read(const struct sim *sim);
+bool supervisor_is_scanned(const struct sim *sim);
 /* As the rules have it, for a store child. */
 struct sim_kept supervisor_pause_to_keep(const struct sim *sim);

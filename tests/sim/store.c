@@ -30,6 +30,7 @@ uint32_t store_start(struct sim *sim, const struct rules_run *run, uint32_t inde
 		process->ticket = supervisor_ticket(sim, run);
 	snprintf(process->token, sizeof(process->token), "%s", supervisor_token(sim));
 	process->pause = supervisor_pause_to_keep(sim);
+	process->is_scanned = supervisor_is_scanned(sim);
 	process_next(sim, process, NS_PER_MS / 2 + sim_random(sim, 3 * NS_PER_MS));
 	return process->id;
 }
@@ -308,7 +309,7 @@ static bool find_one(
 		*is_unsettled = true;
 	if (record.state == RECORD_EMPTY || record.is_foreign)
 		return true;
-	if (record.state == RECORD_RUNNING && file->lock == 0)
+	if (!process->is_scanned && record.state == RECORD_RUNNING && file->lock == 0)
 		settle(sim, file, &record);
 	if (!make_safe(sim, file, &record))
 		return false;

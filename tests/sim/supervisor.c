@@ -676,6 +676,11 @@ bool supervisor_is_paused(const struct sim *sim)
 	return sim->supervisor->rules->pause.is_on;
 }
 
+bool supervisor_is_scanned(const struct sim *sim)
+{
+	return sim->supervisor->rules->is_scanned;
+}
+
 struct sim_kept supervisor_pause_to_keep(const struct sim *sim)
 {
 	return pause_to_keep(sim, sim->supervisor->rules);
