@@ -209,16 +209,34 @@ void runs_sent(
 	rules_emit_store(actions, ACT_SENT, index);
 }
 
-void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
+static_assert(RUNS_KNOWN_MAX <= 64, "a bit for each run");
+
+/* What was asked for before the worker began, and waits, be it for the disk: a stop means it. The
+ * oldest first. */
+static void tell_waiting(struct rules *rules, struct rules_actions *actions)
 {
-	/* What was accepted before it began, and waits: a stop means it. */
-	uint32_t waiting = find_meant(rules, NULL);
-	if (waiting != RULES_NO_RUN && rules->runs[waiting].state == RUN_QUEUED)
+	for (uint64_t told = 0; runs_has_room(actions);) {
+		uint32_t oldest = RULES_NO_RUN;
+		for (uint32_t i = 0; i < rules->run_count; i++) {
+			if (is_waiting(&rules->runs[i]) && !(told >> i & 1) &&
+				(oldest == RULES_NO_RUN ||
+					rules->runs[i].sequence < rules->runs[oldest].sequence))
+				oldest = i;
+		}
+		if (oldest == RULES_NO_RUN)
+			return;
+		told |= UINT64_C(1) << oldest;
 		rules_tell(rules, actions,
 			&(struct message){.type = MESSAGE_ACCEPTED,
-				.accepted = {.run = text_of(rules->runs[waiting].name),
-					.command = text_of(rules->runs[waiting].command),
+				.accepted = {.run = text_of(rules->runs[oldest].name),
+					.command = text_of(rules->runs[oldest].command),
 					.queued = true}});
+	}
+}
+
+void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
+{
+	tell_waiting(rules, actions);
 	for (uint32_t i = 0; i < rules->run_count; i++) {
 		if (rules->runs[i].state == RUN_GOING)
 			tell_started(rules, &rules->runs[i], actions);

@@ -83,6 +83,34 @@ Test(rules_runs, a_disk_that_refuses_is_tried_again_and_nothing_is_claimed_meanw
 	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
 }
 
+/* A stop means what waits, also for the disk: the next worker must know of it. */
+Test(rules_runs, a_new_worker_is_told_what_waits_the_oldest_first)
+{
+	uint32_t runs[3], told = 0;
+	static const char *const names[] = {"pull", "test", "update"};
+	world_up(&world, PROTOCOL_HTTP);
+	for (uint32_t i = 0; i < 3; i++) {
+		runs[i] = ask(names[i], i + 1);
+		if (i < 2)
+			world_done(&world, ACT_ACCEPT, runs[i], 0);
+	}
+	/* The first one starts, the second waits for it, the third for the disk. */
+	world_worker_exits(&world);
+	while (world_count(&world, ACTION_WORKER_START) == 0)
+		world_pass(&world, 1000);
+	world_ready(&world);
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		const struct rules_action *action = &world.actions.list[i];
+		if (action->type != ACTION_SEND || action->send.type != MESSAGE_ACCEPTED)
+			continue;
+		told++;
+		cr_assert(le(u32, told, 2));
+		cr_assert(text_is(action->send.accepted.run, world.rules.runs[runs[told]].name));
+		cr_assert(eq(u64, action->send.accepted.request, 0));
+	}
+	cr_assert(eq(u32, told, 2));
+}
+
 Test(rules_runs, s25_over_http_eight_wait_the_same_name_once_and_one_more_is_refused)
 {
 	world_up(&world, PROTOCOL_HTTP);
