@@ -12,6 +12,7 @@
 
 #include "proto/base/time.h"
 #include "worker/core/action.h"
+#include "worker/core/awaited.h"
 #include "worker/core/compartments.h"
 #include "worker/core/contact.h"
 #include "worker/core/debt.h"
@@ -90,6 +91,7 @@ struct agent {
 	/* Over a WebSocket; over HTTP request and test have these parts. */
 	struct session session;
 	struct going going;
+	struct awaited awaited;
 	struct feed feed;
 	struct compartments compartments;
 };

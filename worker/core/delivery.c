@@ -34,10 +34,11 @@ static bool was_told(const struct debt *debt)
 
 /* ---- the command that runs ---- */
 
-static void forget_awaited(struct going *going, struct text run)
+/* There is something that a stop can mean. */
+static bool is_busy(const struct agent *agent)
 {
-	if (text_is(run, going->awaited))
-		going->awaited[0] = '\0';
+	return agent->going.run[0] || agent->awaited.count > 0 ||
+	       !handover_is_empty(&agent->handover);
 }
 
 /* What a stop meant has ended. */
@@ -50,19 +51,17 @@ static void release_stop(struct going *going, bool is_owed)
 
 void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted)
 {
-	struct going *going = &agent->going;
-	/* The first is the one that starts; those behind it wait or are refused. */
-	if (!going->awaited[0])
-		text_copy(accepted->run, going->awaited, sizeof(going->awaited));
+	awaited_add(&agent->awaited, accepted->run);
 	/* All that a stop can have meant is refused, and that is the answer. */
-	if (!going->run[0] && !going->awaited[0] && handover_is_empty(&agent->handover))
-		going->is_stop_kept = false;
+	if (!is_busy(agent))
+		agent->going.is_stop_kept = false;
 }
 
 void delivery_started(struct agent *agent, struct mono now,
 	const struct agent_event_started *started, struct actions *actions)
 {
 	struct going *going = &agent->going;
+	awaited_drop(&agent->awaited, started->run);
 	if (is_going(agent, started->run))
 		return;
 	const struct going before = *going;
@@ -151,9 +150,9 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		.summary = ended->summary,
 		.wall_ms = ended->wall_ms};
 	bool was_going = is_going(agent, ended->run);
-	if (was_going || text_is(ended->run, agent->going.awaited))
+	if (was_going || awaited_is_first(&agent->awaited, ended->run))
 		release_stop(&agent->going, ended->owed);
-	forget_awaited(&agent->going, ended->run);
+	awaited_drop(&agent->awaited, ended->run);
 	/* What was refused while another ran says nothing about the host; what is told again, after
 	 * the history that has it, would hide what came after it. */
 	if (ended->outcome == OUTCOME_REFUSED ? was_going : !ended->again)
@@ -212,7 +211,7 @@ static void answer_stop(struct agent *agent, struct mono now, struct actions *ac
 /* False: there is nothing to end. */
 static bool cancel(struct agent *agent, bool is_hard, struct actions *actions)
 {
-	if (!agent->going.run[0] && !agent->going.awaited[0] && handover_is_empty(&agent->handover))
+	if (!is_busy(agent))
 		return false;
 	/* Asked once more: whoever presses the button twice is not served by politeness. */
 	action_add(actions, ACTION_CANCEL)->cancel.hard = is_hard || agent->going.is_cancelled;
@@ -391,7 +390,7 @@ static void tell(struct agent *agent, struct mono now, struct debt *debt, struct
  * ever: what waits may end untold as long as this one is in its way. */
 static bool waits_for_name(const struct agent *agent, const struct debt *debt)
 {
-	return is_busy_refusal(debt) && !agent->going.run[0] && agent->going.awaited[0];
+	return is_busy_refusal(debt) && !agent->going.run[0] && agent->awaited.count > 0;
 }
 
 /* An exit 0 while the dashboard waits for another connection would throw it off. */

@@ -19,7 +19,6 @@ struct session_ping;
 struct going {
 	char run[RUN_NAME_BYTES_MAX + 1]; /* empty: none */
 	char command[COMMAND_BYTES_MAX + 1];
-	char awaited[RUN_NAME_BYTES_MAX + 1]; /* accepted, and not said to have started yet */
 	uint64_t pid;
 	uint64_t sent;                    /* the dashboard has its output up to there */
 	char stop[COMMAND_BYTES_MAX + 1]; /* the last one, by the name that was said */
