@@ -71,7 +71,8 @@ static const struct judged {
 	uint32_t count;
 	uint32_t values[4];
 } judged[] = {
-	/* This process may signal itself: abort() does. */
+	/* This process may signal itself: abort() does, in musl by the older call. */
+	{SYS_tkill, "tkill of another process", 0, SECCOMP_RET_ALLOW, 1, {OWN_PID}},
 	{SYS_tgkill, "tgkill of another process", 0, SECCOMP_RET_ALLOW, 1, {OWN_PID}},
 	{SYS_prlimit64, "prlimit64 of another process", 0, SECCOMP_RET_ALLOW, 2, {0, OWN_PID}},
 	/* The owner of a descriptor may be any process of this user, and is sent any signal. */

@@ -73,6 +73,7 @@ static const struct attempt attempts[] = {
 	{"openat2", NULL, SYS_openat2, {AT_FDCWD}, ENOSYS, ""},
 	DENIED(SYS_kill, "kill", INT32_MAX, 0),
 	DENIED(SYS_tgkill, "tgkill of another process", INT32_MAX, INT32_MAX, 0),
+	DENIED(SYS_tkill, "tkill of another process", INT32_MAX, 0),
 	DENIED(SYS_mount, "mount", 0, 0, 0, 0, 0),
 	DENIED(SYS_ptrace, "ptrace", PTRACE_ATTACH, INT32_MAX),
 	DENIED(SYS_setgid, "setgid", -1),
@@ -163,6 +164,7 @@ static int use(void)
 	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || ioctl(fd, FIONREAD, &unread) < 0 ||
 		getrlimit(RLIMIT_CORE, &limit) < 0 ||
 		prlimit(getpid(), RLIMIT_CORE, NULL, &limit) < 0 ||
+		syscall(SYS_tkill, getpid(), 0) < 0 || /* musl's abort() calls it */
 		read(fd, word, sizeof(word)) <= 0 ||
 		pthread_create(&thread, NULL, in_thread, word) != 0 ||
 		pthread_join(thread, &result) != 0 || result != word)
