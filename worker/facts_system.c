@@ -16,9 +16,10 @@ void facts_version(const char *root, struct facts_version *version)
 	facts_stamp(root, VERSION_PATH, &seen);
 	if (facts_stamp_is(&seen, &version->stamp))
 		return;
-	*version = (struct facts_version){.stamp = seen};
+	*version = (struct facts_version){.text = ""};
 	if (!facts_read(root, VERSION_PATH, text, sizeof(text)))
 		return;
+	version->stamp = seen;
 	text[strcspn(text, " \t\r\n")] = '\0';
 	text_copy(text_of(text), version->text, sizeof(version->text));
 }
@@ -58,9 +59,10 @@ void facts_release(const char *root, struct facts_release *release)
 	}
 	if (facts_stamp_is(&seen, &release->stamp))
 		return;
-	*release = (struct facts_release){.stamp = seen};
+	*release = (struct facts_release){.name = ""};
 	if (!facts_read(root, path, text, sizeof(text)))
 		return;
+	release->stamp = seen;
 	take_value(text, "NAME", release->name);
 	take_value(text, "VERSION_ID", release->version);
 }

@@ -156,6 +156,8 @@ static void log_link(struct shell *shell)
 	shell->link = link;
 	if (link == LINK_UP)
 		log_info("link %s: %.*s", link_name(link), TEXT_ARGS(pong.pong.detail));
+	else if (pong.pong.retry_ms == UINT64_MAX)
+		log_warn("link %s: %.*s", link_name(link), TEXT_ARGS(pong.pong.detail));
 	else
 		log_warn("link %s: %.*s; next try in %" PRIu64 " s", link_name(link),
 			TEXT_ARGS(pong.pong.detail), (pong.pong.retry_ms + 999) / 1000);

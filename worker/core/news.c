@@ -4,7 +4,8 @@
 static struct mono retry_of(const struct agent *agent)
 {
 	enum link link = agent_link(agent);
-	bool is_waiting = link == LINK_WAITING || link == LINK_REFUSED;
+	bool is_waiting = agent->state == AGENT_WORKING &&
+			  (link == LINK_WAITING || link == LINK_REFUSED);
 	return is_waiting ? agent->contact.due : MONO_NEVER;
 }
 
