@@ -31,7 +31,7 @@ bool ask_next(struct client *client, struct control *control, int *code)
 	*code = NFCTL_FAILED;
 	if (client_next(client, control) < 0) {
 		log_error("the agent did not answer: %s",
-			errno == EPROTO ? "it is of another version" : strerror(errno));
+			errno == EPROTO ? "it is of another version: restart it" : strerror(errno));
 		return false;
 	}
 	if (control->type == CONTROL_REFUSED) {
