@@ -284,7 +284,8 @@ Test(store, s14_a_stopped_adopted_runner_is_ended_after_its_limits)
 
 /* ---- many records, and strange ones ---- */
 
-static void write_record(uint32_t number, bool is_delivered)
+/* A record with that number in its name. */
+static void write_frames(uint32_t number, const struct record_frame *frames, int count)
 {
 	char path[WORLD_TEXT_BYTES];
 	struct record record = {.state = RECORD_EMPTY};
@@ -292,6 +293,13 @@ static void write_record(uint32_t number, bool is_delivered)
 		number);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cr_assert(fd >= 0 && record_reserve(fd) == 0);
+	for (int i = 0; i < count; i++)
+		cr_assert(record_append(fd, &record, &frames[i]) == 0);
+	close(fd);
+}
+
+static void write_record(uint32_t number, bool is_delivered)
+{
 	const struct record_frame frames[] = {
 		{.type = RECORD_ACCEPTED,
 			.accepted = {.sequence = number,
@@ -306,9 +314,7 @@ static void write_record(uint32_t number, bool is_delivered)
 				.left = TEXT_NONE}},
 		{.type = RECORD_DELIVERED},
 	};
-	for (int i = 0; i < 2 + is_delivered; i++)
-		cr_assert(record_append(fd, &record, &frames[i]) == 0);
-	close(fd);
+	write_frames(number, frames, 2 + is_delivered);
 }
 
 static void make_runs_folder(void)
@@ -386,13 +392,8 @@ static void read_boot_id(char boot[64])
 /* Its runner stays with what could not be ended, and newer records stand before it. */
 static void write_leftover(uint32_t number, pid_t pid)
 {
-	char path[WORLD_TEXT_BYTES], boot[64];
-	struct record record = {.state = RECORD_EMPTY};
+	char boot[64];
 	read_boot_id(boot);
-	snprintf(path, sizeof(path), "%s/state/runs/20260101T000000Z-pull-%04x.run", world.folder,
-		number);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	cr_assert(fd >= 0 && record_reserve(fd) == 0);
 	const struct record_frame frames[] = {
 		{.type = RECORD_ACCEPTED,
 			.accepted = {.sequence = number,
@@ -413,9 +414,7 @@ static void write_leftover(uint32_t number, pid_t pid)
 				.left_count = 1,
 				.left = TEXT_NONE}},
 	};
-	for (int i = 0; i < 3; i++)
-		cr_assert(record_append(fd, &record, &frames[i]) == 0);
-	close(fd);
+	write_frames(number, frames, 3);
 }
 
 Test(store, what_an_old_command_left_holds_the_place_also_after_a_restart)
