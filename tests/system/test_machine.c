@@ -515,15 +515,6 @@ Test(machine, s31_a_users_unit_that_ends_its_cgroup_does_not_keep_them)
 
 /* ---- a reboot ---- */
 
-static bool runs_say(struct world *at, void *needle)
-{
-	char *runs;
-	world_nfctl(at, "runs", &runs);
-	bool has = strstr(runs, needle) != NULL;
-	free(runs);
-	return has;
-}
-
 static void start_again(void)
 {
 	nspawn_await_reboot(&machine);
@@ -547,15 +538,15 @@ static void go_down_and_start_again(const char *how)
 Test(machine, s24_a_reboot_in_the_middle_of_a_command_interrupts_it)
 {
 	go_down_and_start_again("systemctl reboot");
-	cr_assert(world_until(&world, 30000, runs_say, "interrupted"));
+	cr_assert(world_until(&world, 30000, world_runs_say, "interrupted"));
 	cr_assert(world_until(&world, 30000, world_status_is, "owed=0"));
 }
 
 Test(machine, s24_a_machine_that_goes_down_hard_has_interrupted_its_command)
 {
 	go_down_and_start_again("systemctl reboot --force --force");
-	cr_assert(world_until(
-		&world, 30000, runs_say, "interrupted: the machine was started anew while it ran"));
+	cr_assert(world_until(&world, 30000, world_runs_say,
+		"interrupted: the machine was started anew while it ran"));
 }
 
 Test(machine, s24_reboot_as_the_command_is_good)
@@ -570,6 +561,6 @@ Test(machine, s24_reboot_as_the_command_is_good)
 	cr_assert(world_until(&world, 10000, world_status_is, "why=all is well"));
 	cr_assert(eq(int, world_nfctl(&world, "run reboot", NULL), 0));
 	start_again();
-	cr_assert(world_until(&world, 30000, runs_say, "-reboot-"));
-	cr_assert(runs_say(&world, "exited 0"));
+	cr_assert(world_until(&world, 30000, world_runs_say, "-reboot-"));
+	cr_assert(world_runs_say(&world, "exited 0"));
 }

@@ -97,6 +97,9 @@ int world_nfctl(struct world *world, const char *words, char **output);
 json_t *world_status(struct world *world);
 /* data: "field=value", compared with nfctl status. */
 bool world_status_is(struct world *world, void *data);
+/* data: a text that `nfctl runs` contains. The dashboard has an outcome before the record says so.
+ */
+bool world_runs_say(struct world *world, void *data);
 
 /* How many processes bear the mark besides agent and dashboard, found from outside by their
  * environment; names (WORLD_TEXT_BYTES) may be NULL. */

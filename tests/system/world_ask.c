@@ -235,6 +235,15 @@ json_t *world_status(struct world *world)
 	return json;
 }
 
+bool world_runs_say(struct world *world, void *needle)
+{
+	char *runs;
+	world_nfctl(world, "runs", &runs);
+	bool has = strstr(runs, needle) != NULL;
+	free(runs);
+	return has;
+}
+
 bool world_status_is(struct world *world, void *data)
 {
 	char wanted[128];
