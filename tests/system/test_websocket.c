@@ -125,9 +125,13 @@ Test(websocket, a_good_switch_is_told_and_the_agent_leaves_for_its_next_start)
 {
 	open_world("");
 	switch_stub("echo building the system configuration... >&2\necho \"built $*\"\n"
-		    "echo activating the configuration... >&2");
+		    "echo activating the configuration... >&2\n"
+		    "while [ ! -e $HOME/go ]; do sleep 0.05; done");
 	world_agent_start_registered(&world);
 	world_command(&world, "switch");
+	/* Of a command that is over before anybody looked at it, no stage is told. */
+	reach("counts.operation_progress", 3, 5000);
+	world_file(&world, "go", "", 0644);
 	cr_assert(eq(int, world_agent_wait(&world, 10000), 101));
 	world_agent_start(&world);
 	world_expect_outcomes(&world, 1, 10000);
@@ -498,7 +502,8 @@ Test(websocket, a_long_backlog_is_cut_and_the_page_says_so)
 	reach("counts.status", 1, 5000);
 }
 
-/* Whatever a command prints becomes legal frames, and each of its lines arrives. */
+/* Whatever a command prints becomes legal frames, and each of its lines arrives: all of it is less
+ * than the backlog of which only the newest is sent. */
 Test(websocket, s17_any_output_arrives_as_legal_frames)
 {
 	open_world("");
@@ -508,7 +513,7 @@ Test(websocket, s17_any_output_arrives_as_legal_frames)
 		"out = sys.stdout.buffer\n"
 		"out.write(b'\\n' * 9000)\n"
 		"out.write(b'\\x1b[31mred\\x1b[0m\\nnul \\0 here\\nbad \\xff\\xfe\\n')\n"
-		"out.write(b'x' * (1 << 20) + b'\\n')\n"
+		"out.write(b'x' * (960 << 10) + b'\\n')\n"
 		"out.write(b'the end')\n"
 		"sys.exit(1)\n");
 	world_agent_start_registered(&world);
@@ -519,7 +524,7 @@ Test(websocket, s17_any_output_arrives_as_legal_frames)
 	const json_t *row = json_array_get(json_object_get(seen, "log"), 0);
 	int lines = (int)json_integer_value(json_object_get(row, "lines"));
 	/* The long line in pieces of 16 KiB. */
-	cr_expect(lines == 9000 + 3 + 64 + 1, "%d lines", lines);
+	cr_expect(lines == 9000 + 3 + 60 + 1, "%d lines", lines);
 	json_decref(seen);
 
 	cr_assert(eq(int, number("registrations"), 1));
