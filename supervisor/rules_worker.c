@@ -68,7 +68,7 @@ void worker_stop(struct rules *rules, struct rules_actions *actions)
 	switch (worker->state) {
 	case WORKER_NONE: break;
 	case WORKER_WAITING:
-		if (rules->is_stopping)
+		if (rules->is_stopping || rules->protocol == PROTOCOL_NONE)
 			worker->state = WORKER_NONE;
 		else
 			worker->due = rules->now;

@@ -168,3 +168,23 @@ Test(rules_worker, s13_silence_while_nobody_was_scheduled_is_not_the_workers)
 	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
 	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
 }
+
+Test(rules_worker, one_that_waits_for_its_start_is_not_started_for_a_standalone_host)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_worker_exits(&world);
+	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_WAITING));
+	struct rules_event event = world_event(&world, EVENT_RELOADED);
+	event.reloaded.is_restart = true;
+	event.reloaded.protocol = PROTOCOL_NONE;
+	world_step(&world, event);
+	world_pass(&world, 1000);
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 0));
+	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_NONE));
+	/* With a dashboard again there is one again. */
+	event = world_event(&world, EVENT_RELOADED);
+	event.reloaded.is_restart = true;
+	event.reloaded.protocol = PROTOCOL_HTTP;
+	world_step(&world, event);
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 1));
+}
