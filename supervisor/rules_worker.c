@@ -30,6 +30,7 @@ static void spawn(struct rules *rules, struct rules_actions *actions)
 	worker->since = worker->heard = rules->now;
 	worker->due = worker->ping_next = MONO_NEVER;
 	worker->is_killed = worker->is_untrusted = worker->is_blameless = false;
+	worker->is_doubted = false;
 	worker->link = LINK_NONE;
 	worker->contact = worker->retry = MONO_NEVER;
 	worker->detail[0] = '\0';
@@ -128,17 +129,22 @@ static void pong(
 		       mono_ms_since(rules->now, worker->replaced) > WORKER_REPLACE_GAP_MS;
 	if (is_silent && is_time && worker->link != LINK_REFUSED && !rules->gate.is_probing) {
 		rules->gate.is_probing = true;
+		worker->is_doubted = true;
 		rules_emit(actions, ACTION_PROBE);
 	}
 }
 
 void worker_probed(struct rules *rules, bool is_good, struct rules_actions *actions)
 {
-	if (!is_good || !worker_is_listening(rules))
+	struct rules_worker *worker = &rules->worker;
+	bool is_meant = worker->is_doubted;
+	worker->is_doubted = false;
+	/* The gate asks, too, and may open before it has the answer. */
+	if (!is_good || !is_meant || !worker_is_listening(rules))
 		return;
-	rules->worker.was_replaced = true;
-	rules->worker.replaced = rules->now;
-	rules->worker.is_blameless = true;
+	worker->was_replaced = true;
+	worker->replaced = rules->now;
+	worker->is_blameless = true;
 	kill_now(rules, actions);
 }
 

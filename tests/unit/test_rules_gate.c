@@ -72,3 +72,22 @@ Test(rules_gate, an_open_one_passes_route_changes_on)
 	cr_assert(world_sent(&world, MESSAGE_NETWORK) != NULL);
 	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
 }
+
+Test(rules_gate, a_probe_that_it_did_not_wait_for_costs_no_worker_its_life)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world_ready(&world);
+	/* The way is there just as the time is up. */
+	while (world.rules.gate.state == GATE_SHUT) {
+		bool is_asked = world_count(&world, ACTION_PROBE) > 0;
+		if (is_asked && world.ms < 50000)
+			world_probed(&world, false);
+		world_pass(&world, 1000);
+		if (world_sent(&world, MESSAGE_PING))
+			world_says(&world, (struct message){.type = MESSAGE_PONG});
+	}
+	cr_assert(world.rules.gate.is_probing);
+	world_probed(&world, true);
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_KILL), 0));
+	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
+}

@@ -188,3 +188,21 @@ Test(rules_worker, one_that_waits_for_its_start_is_not_started_for_a_standalone_
 	world_step(&world, event);
 	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 1));
 }
+
+Test(rules_worker, the_doubt_about_one_does_not_cost_the_next_its_life)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	while (world_count(&world, ACTION_PROBE) == 0) {
+		world_pass(&world, 1000);
+		if (world_sent(&world, MESSAGE_PING))
+			world_says(&world,
+				(struct message){.type = MESSAGE_PONG,
+					.pong = {.link = LINK_WAITING, .contact_ms = UINT64_MAX}});
+	}
+	world_worker_exits(&world);
+	wait_for(ACTION_WORKER_START);
+	world_ready(&world);
+	world_probed(&world, true);
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_KILL), 0));
+	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
+}
