@@ -86,6 +86,7 @@ void rules_stop(struct rules *rules, int code, struct rules_actions *actions)
 	rules->is_stopping = true;
 	rules->exit_code = code;
 	rules->stop_due = mono_after(rules->now, SUPERVISOR_STOP_MS);
+	runs_hasten(rules);
 	worker_stop(rules, actions);
 }
 

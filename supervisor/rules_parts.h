@@ -71,6 +71,8 @@ void runs_worker_ready(struct rules *rules, struct rules_actions *actions);
 void runs_worker_gone(struct rules *rules, bool is_blamed);
 void runs_token(struct rules *rules, struct text token, struct rules_actions *actions);
 void runs_due(struct rules *rules, struct rules_actions *actions);
+/* This process ends: what the disk did not take is tried again now. */
+void runs_hasten(struct rules *rules);
 struct mono runs_next(const struct rules *rules);
 /* This process was not scheduled for a while. */
 void runs_away(struct rules *rules);
@@ -88,6 +90,7 @@ void runs_tell_ended(
 /* The window: RUNS_OWED_TOLD_MAX outcomes at a time are the worker's to deliver. */
 void runs_tell_owed(struct rules *rules, struct rules_actions *actions);
 void runs_marked(struct rules *rules, uint32_t index, struct rules_actions *actions);
+/* Something is lost, or told twice, when this process ends now. */
 bool runs_are_storing(const struct rules *rules);
 
 bool leave_is_under_way(const struct rules *rules);

@@ -63,10 +63,17 @@ uint32_t rules_count_queued(const struct rules *rules)
 	return count_state(rules, RUN_QUEUED);
 }
 
+/* What the disk did not take yet: a command, a result, or that the dashboard has it. */
+static bool is_only_here(const struct rules_run *run)
+{
+	return run->state == RUN_ACCEPTING || run->state == RUN_KEEPING ||
+	       (run->state == RUN_ENDED && run->telling == TELLING_MARKING);
+}
+
 bool runs_are_storing(const struct rules *rules)
 {
 	for (uint32_t i = 0; i < rules->run_count; i++) {
-		if (rules->runs[i].is_storing)
+		if (rules->runs[i].is_storing || is_only_here(&rules->runs[i]))
 			return true;
 	}
 	return rules->token.is_storing || rules->pause.is_storing || rules->is_saving_flight;
@@ -159,6 +166,8 @@ static enum rules_act wanted_act(const struct rules_run *run)
 static void store_later(struct rules *rules, struct rules_run *run)
 {
 	uint64_t pause = (uint64_t)RETRY_FIRST_MS << (run->tries < 5 ? run->tries : 5u);
+	if (rules->is_stopping) /* there is no later */
+		pause = RETRY_FIRST_MS;
 	run->tries++;
 	run->retry = mono_after(rules->now, pause < RETRY_LAST_MS ? pause : RETRY_LAST_MS);
 }
@@ -951,6 +960,17 @@ static void end_hung(struct rules *rules, uint32_t index, struct rules_actions *
 		rules_emit(actions, ACTION_RUNNER_KILL)->run = index;
 	else if (!run->is_storing)
 		runs_store(rules, index, ACT_END, actions);
+}
+
+void runs_hasten(struct rules *rules)
+{
+	for (uint32_t i = 0; i < rules->run_count; i++) {
+		struct rules_run *run = &rules->runs[i];
+		if (is_only_here(run) && run->retry.ns != MONO_NEVER.ns)
+			run->retry = rules->now;
+	}
+	if (rules->scan_retry.ns != MONO_NEVER.ns)
+		rules->scan_retry = rules->now;
 }
 
 void runs_due(struct rules *rules, struct rules_actions *actions)

@@ -701,3 +701,85 @@ Test(rules_runs, what_a_later_look_finds_and_then_runs_is_told_as_a_new_end)
 	cr_assert(ended != NULL);
 	cr_assert(not(ended->ended.again));
 }
+
+/* Stops at once where nothing holds it: the worker is gone already. */
+static void stop_without_worker(void)
+{
+	world_worker_exits(&world);
+	world_done(&world, ACT_FLIGHT, RULES_NO_RUN, 0);
+	world_step(&world, world_event(&world, EVENT_STOP));
+}
+
+Test(rules_runs, a_stop_waits_for_a_result_that_only_this_process_has)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 3, false);
+	runner_exits(run);
+	world_done(&world, ACT_KEEP, run, EIO);
+	stop_without_worker();
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
+	world_pass(&world, 0);
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL, "it is asked at once");
+	world_done(&world, ACT_KEEP, run, EIO);
+	world_pass(&world, 1000);
+	cr_assert(world_stored(&world, ACT_KEEP) != NULL, "and again");
+	world_done(&world, ACT_KEEP, run, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+}
+
+Test(rules_runs, a_stop_waits_for_a_command_that_the_disk_did_not_take_yet)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, EIO);
+	stop_without_worker();
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
+	world_pass(&world, 0);
+	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 0));
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+}
+
+Test(rules_runs, a_stop_waits_for_the_records_that_a_command_waits_for_but_not_for_ever)
+{
+	for (int is_read = 0; is_read < 2; is_read++) {
+		world_start(&world, PROTOCOL_HTTP);
+		world_probed(&world, true);
+		world_ready(&world);
+		world_says(&world, (struct message){.type = MESSAGE_RUN,
+					   .run = {.request = 5, .command = text_of("pull")}});
+		stop_without_worker();
+		cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
+		if (is_read) {
+			world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+			cr_assert(world_stored(&world, ACT_ACCEPT) != NULL);
+			world_done(&world, ACT_ACCEPT, 0, 0);
+		} else {
+			world_pass(&world, SUPERVISOR_STOP_MS);
+		}
+		cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+	}
+}
+
+Test(rules_runs, a_stop_waits_for_a_mark_so_that_nothing_is_told_twice)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+	world_done(&world, ACT_RETAIN, RULES_NO_RUN, 0);
+	runner_exits(run);
+	delivered(run);
+	world_done(&world, ACT_MARK, run, EIO);
+	stop_without_worker();
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
+	world_pass(&world, 0);
+	cr_assert(world_stored(&world, ACT_MARK) != NULL);
+	world_done(&world, ACT_MARK, run, 0);
+	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+}
