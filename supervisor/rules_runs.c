@@ -466,8 +466,7 @@ void runs_reported_result(
 		run_ended(rules, index, actions);
 		return;
 	}
-	/* The runner's disk is sick: this is the only copy, and the dashboard may have it at once.
-	 */
+	/* The runner's disk is sick: this is the only copy. It is told once the record has it. */
 	run->state = RUN_KEEPING;
 	/* A reboot does not wait for it, and lets no other command begin: with or without a result,
 	 * the record says after the next boot that it was good. */
