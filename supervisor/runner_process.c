@@ -260,8 +260,11 @@ void look_perform(struct shell *shell, uint64_t request, struct text name)
 
 static void take_result(struct child *child, const struct report_result *result)
 {
-	/* It has nothing left to do but to end; a place for runners must not be held for ever. */
-	child->kill_after_ms = mono_ms_since(mono_now(), child->started) + RUNNER_OVERDUE_MS;
+	/* It has nothing left to do but to end, and must not hold the place for ever; but while
+	 * something of its tree is there it stays, so that nothing starts beside that. */
+	if (result->left == 0)
+		child->kill_after_ms = mono_ms_since(mono_now(), child->started) +
+				       RUNNER_OVERDUE_MS;
 	struct rules_event event = shell_event(EVENT_RUNNER_REPORTED_RESULT);
 	event.result.run = child->run;
 	event.result.outcome = (enum outcome)result->outcome;

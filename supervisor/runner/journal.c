@@ -197,7 +197,8 @@ void journal_close(struct run *run)
 				.code = run->code,
 				.reason = text_of(run->reason),
 				.summary = text_of(run->summary),
-				.kept = is_kept}};
+				.kept = is_kept,
+				.left = run->proof.left_count}};
 		is_told = is_told || report(run, &result);
 		if (is_kept || is_told)
 			break;
