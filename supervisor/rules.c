@@ -111,6 +111,7 @@ static void reloaded(
 	if (!event->reloaded.is_restart)
 		return;
 	rules->protocol = event->reloaded.protocol;
+	rules->is_other_dashboard = rules->is_other_dashboard || event->reloaded.is_other_dashboard;
 	if (was_standalone)
 		gate_start(rules, actions);
 	if (was_standalone && rules->worker.state == WORKER_NONE)

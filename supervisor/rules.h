@@ -270,7 +270,9 @@ struct rules {
 	uint32_t run_count; /* places that were ever taken: those beyond are free */
 	struct rules_past history[RULES_HISTORY_MAX];
 	bool is_scanning, is_scanned, is_more_owed;
-	bool is_left_out; /* by the scan under way: a run that is owed, for want of a place */
+	bool is_left_out;   /* by the scan under way: a run that is owed, for want of a place */
+	bool is_scan_stale; /* the one under way looks for what another dashboard is owed */
+	bool is_other_dashboard; /* the next worker's is not the one of what is owed now */
 	struct mono scan_retry;
 	struct mono retain_next;
 	bool is_retaining;
@@ -387,7 +389,8 @@ struct rules_event {
 			struct text reason;
 		} asked_pause;
 		struct {
-			bool is_restart; /* the worker has to know */
+			bool is_restart;         /* the worker has to know */
+			bool is_other_dashboard; /* then is_restart is set, too */
 			enum protocol protocol;
 		} reloaded;
 	};

@@ -122,6 +122,23 @@ void runs_worker_gone(struct rules *rules, bool is_blamed)
 	}
 }
 
+void runs_disown(struct rules *rules)
+{
+	for (uint32_t i = 0; i < rules->run_count; i++) {
+		struct rules_run *run = &rules->runs[i];
+		if (run->telling != TELLING_OWED && run->telling != TELLING_TOLD)
+			continue;
+		run->telling = TELLING_NONE;
+		/* It is found again when the configuration is changed back. */
+		if (run->state == RUN_ENDED && !run->is_storing && run->processes == 0 &&
+			i != rules->leave.run)
+			*run = (struct rules_run){.retry = MONO_NEVER};
+	}
+	rules->is_scan_stale = rules->is_scanning;
+	if (!rules->is_scanning)
+		rules->scan_retry = rules->now;
+}
+
 void runs_told(struct rules *rules, struct text name, struct text undeliverable,
 	struct rules_actions *actions)
 {

@@ -90,6 +90,9 @@ void runs_tell_ended(
 /* The window: RUNS_OWED_TOLD_MAX outcomes at a time are the worker's to deliver. */
 void runs_tell_owed(struct rules *rules, struct rules_actions *actions);
 void runs_marked(struct rules *rules, uint32_t index, struct rules_actions *actions);
+/* The next worker's dashboard did not ask for what is owed now: that stays on the disk, and what it
+ * is owed itself is looked for there. */
+void runs_disown(struct rules *rules);
 /* Something is lost, or told twice, when this process ends now. */
 bool runs_are_storing(const struct rules *rules);
 

@@ -390,6 +390,8 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 {
 	const struct record *record = event->found.record;
 	uint32_t index = runs_find(rules, event->found.name);
+	if (rules->is_scan_stale)
+		return;
 	history_note_record(rules, record);
 	if (index != RULES_NO_RUN) /* a later scan: this one is known */
 		return;
@@ -845,8 +847,10 @@ static void scanned(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	rules->is_scanning = false;
-	if (event->stored.error != 0) {
-		rules->scan_retry = mono_after(rules->now, RETRY_FIRST_MS);
+	if (event->stored.error != 0 || rules->is_scan_stale) {
+		rules->scan_retry = mono_after(
+			rules->now, rules->is_scan_stale ? 0 : RETRY_FIRST_MS);
+		rules->is_scan_stale = false;
 		return;
 	}
 	bool is_first = !rules->is_scanned;

@@ -34,6 +34,9 @@ static void spawn(struct rules *rules, struct rules_actions *actions)
 	worker->link = LINK_NONE;
 	worker->contact = worker->retry = MONO_NEVER;
 	worker->detail[0] = '\0';
+	if (rules->is_other_dashboard)
+		runs_disown(rules);
+	rules->is_other_dashboard = false;
 	rules_emit(actions, ACTION_WORKER_START);
 }
 

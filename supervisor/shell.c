@@ -419,6 +419,7 @@ bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES])
 	}
 	struct rules_event event = shell_event(EVENT_RELOADED);
 	event.reloaded.is_restart = is_news_for_worker(&config, &shell->config);
+	event.reloaded.is_other_dashboard = differs(config.url, shell->config.url);
 	event.reloaded.protocol = config.protocol;
 	config_finish(&shell->config);
 	shell->config = config;

@@ -282,8 +282,10 @@ static void people(struct world *world, struct input *input)
 			.asked_cancel = {1, take_name(world, input), take(input) & 1}};
 		break;
 	case 3:
-		event = (struct rules_event){
-			.type = EVENT_RELOADED, .reloaded = {take(input) & 1, PROTOCOL_HTTP}};
+		event = (struct rules_event){.type = EVENT_RELOADED};
+		event.reloaded.protocol = PROTOCOL_HTTP;
+		event.reloaded.is_restart = take(input) & 1;
+		event.reloaded.is_other_dashboard = event.reloaded.is_restart && (take(input) & 1);
 		break;
 	case 4:
 		if (take(input) == 7)

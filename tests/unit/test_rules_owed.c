@@ -216,3 +216,82 @@ Test(rules_owed, a_refused_command_is_accepted_without_a_run_while_the_window_is
 	cr_assert(eq(u32, accepted->accepted.run.size, 0));
 	cr_assert(told(0) == NULL);
 }
+
+/* The configuration names another dashboard; the worker that talks to the one before ends. */
+static void another_dashboard(void)
+{
+	struct rules_event event = world_event(&world, EVENT_RELOADED);
+	event.reloaded.is_restart = event.reloaded.is_other_dashboard = true;
+	event.reloaded.protocol = PROTOCOL_HTTP;
+	world_step(&world, event);
+	cr_assert(world_sent(&world, MESSAGE_STOP) != NULL);
+}
+
+Test(rules_owed, another_dashboard_is_not_told_what_it_did_not_ask_for)
+{
+	find_owed(10);
+	world_probed(&world, true);
+	world_ready(&world);
+	cr_assert(told(RUNS_OWED_TOLD_MAX - 1) != NULL);
+	another_dashboard();
+	/* What the one before takes until its worker is gone is marked. */
+	deliver("run-01");
+	world_worker_exits(&world);
+	world_done(&world, ACT_FLIGHT, RULES_NO_RUN, 0);
+	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
+	world_ready(&world);
+	cr_assert(told(0) == NULL);
+}
+
+Test(rules_owed, what_the_new_dashboard_is_owed_is_looked_for_and_told)
+{
+	find_owed(2);
+	world_probed(&world, true);
+	world_ready(&world);
+	another_dashboard();
+	world_worker_exits(&world);
+	world_ready(&world);
+	world_pass(&world, 0);
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+	/* By now both are owed again: the configuration was changed back. */
+	struct record record = {.state = RECORD_FINISHED,
+		.outcome = OUTCOME_EXITED,
+		.sequence = 1,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull"};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("run-01");
+	event.found.record = &record;
+	event.found.is_owed = true;
+	world_step(&world, event);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	expect_told(0, "run-01", false);
+	cr_assert(told(1) == NULL);
+}
+
+Test(rules_owed, a_look_for_the_dashboard_before_counts_for_nothing)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world_probed(&world, true);
+	world_ready(&world);
+	another_dashboard();
+	world_worker_exits(&world);
+	world_ready(&world);
+	struct record record = {.state = RECORD_FINISHED,
+		.outcome = OUTCOME_EXITED,
+		.sequence = 1,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull"};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("run-01");
+	event.found.record = &record;
+	event.found.is_owed = true;
+	world_step(&world, event);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(told(0) == NULL);
+	cr_assert(not(world.rules.is_scanned));
+	world_pass(&world, 0);
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(world.rules.is_scanned);
+}
