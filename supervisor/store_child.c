@@ -526,7 +526,7 @@ static int find_all(struct store_job *job, struct record_list *list)
 		}
 		if (!is_wanted(job, entry) && !is_new)
 			continue;
-		if (said == SCAN_WANTED_MAX && !is_new) {
+		if (said >= SCAN_WANTED_MAX && !is_new) {
 			job->is_more = true;
 			continue;
 		}

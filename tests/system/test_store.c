@@ -368,6 +368,43 @@ Test(store, two_hundred_records_hold_no_start_up_and_more_are_removed)
 	cr_assert(world_until(&world, 10000, has_few_records, &most));
 }
 
+/* What the dashboard handed out, by its number: ended, or waiting to begin. */
+static void write_owed(uint32_t number, const char *command, bool has_ended)
+{
+	char url[64];
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", world.port);
+	const struct record_frame frames[] = {
+		{.type = RECORD_ACCEPTED,
+			.accepted = {.sequence = number,
+				.command = text_of(command),
+				.origin = ORIGIN_DASHBOARD,
+				.dashboard = text_of(url)}},
+		{.type = RECORD_RESULT,
+			.result = {.outcome = OUTCOME_EXITED,
+				.reason = TEXT_NONE,
+				.summary = TEXT_NONE,
+				.method = TEXT_NONE,
+				.left = TEXT_NONE}},
+	};
+	write_frames(number, frames, 1 + has_ended);
+}
+
+/* More outcomes than are read at once: the newest end of another command among them is read
+ * besides, and leaves the others their limit. */
+Test(store, more_outcomes_than_fit_leave_room_for_a_command)
+{
+	char *output;
+	world_open(&world, "");
+	world_dashboard_stop(&world);
+	make_runs_folder();
+	for (uint32_t i = 1; i <= RUNS_KNOWN_MAX + 8; i++)
+		write_owed(i, i == RUNS_KNOWN_MAX - 14 ? "test" : "pull", true);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "owed=57"));
+	cr_assert(eq(int, world_nfctl(&world, "run pull --wait", &output), 0), "%s", output);
+	free(output);
+}
+
 static uint64_t start_ticks(pid_t pid)
 {
 	char path[64];
