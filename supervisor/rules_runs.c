@@ -246,7 +246,8 @@ static void tell_waiting(struct rules *rules, struct rules_actions *actions)
 void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 {
 	tell_waiting(rules, actions);
-	for (uint32_t i = 0; i < rules->run_count; i++) {
+	/* There is one, but for records that somebody else holds. */
+	for (uint32_t i = 0; i < rules->run_count && runs_has_room(actions); i++) {
 		if (rules->runs[i].state == RUN_GOING)
 			tell_started(rules, &rules->runs[i], actions);
 	}

@@ -783,3 +783,25 @@ Test(rules_runs, a_stop_waits_for_a_mark_so_that_nothing_is_told_twice)
 	world_done(&world, ACT_MARK, run, 0);
 	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
 }
+
+Test(rules_runs, more_held_records_than_actions_are_survived)
+{
+	static const char *const commands[] = {"pull", "switch", "test", "update", "rollback"};
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (uint32_t i = 0; i < RUNS_KNOWN_MAX; i++)
+		found(i + 1, RECORD_RUNNING, true, 0);
+	for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		struct record record = {
+			.state = RECORD_FINISHED, .outcome = OUTCOME_EXITED, .sequence = 1000 + i};
+		struct rules_event event = world_event(&world, EVENT_FOUND);
+		text_copy(text_of(commands[i]), record.command, sizeof(record.command));
+		event.found.name = text_of(commands[i]);
+		event.found.record = &record;
+		world_step(&world, event);
+	}
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(world.rules.is_scanned);
+	cr_assert(le(u32, world.actions.count, RULES_ACTIONS_MAX));
+}
