@@ -504,8 +504,8 @@ static bool has_runner(const struct record_entry *entry, const char *boot)
 	       platform_start_ticks((pid_t)record->pid) == record->start_ticks;
 }
 
-/* Records are sorted, oldest first: what is unfinished or owed, as much as fits, what has a runner
- * still, and the newest. */
+/* Records are sorted, oldest first: of what is owed as much as fits, and in any case what is
+ * unfinished, what has a runner still, and the newest. */
 static int find_all(struct store_job *job, struct record_list *list)
 {
 	char boot[BOOT_ID_BYTES];
@@ -513,8 +513,8 @@ static int find_all(struct store_job *job, struct record_list *list)
 	platform_boot_id(boot);
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct record_entry *entry = &list->entries[i];
-		bool is_new = i + SCAN_NEWEST >= list->count || entry->is_last ||
-			      has_runner(entry, boot);
+		bool is_needed = is_unfinished(entry) || i + SCAN_NEWEST >= list->count ||
+				 entry->is_last || has_runner(entry, boot);
 		if (entry->record.sequence > job->sequence)
 			job->sequence = entry->record.sequence;
 		/* Later the supervisor asks for that itself: it may have the result, which the disk
@@ -524,9 +524,9 @@ static int find_all(struct store_job *job, struct record_list *list)
 			if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 				settle(job, entry->name, fd, &entry->record);
 		}
-		if (!is_wanted(job, entry) && !is_new)
+		if (!is_wanted(job, entry) && !is_needed)
 			continue;
-		if (said >= SCAN_WANTED_MAX && !is_new) {
+		if (said >= SCAN_WANTED_MAX && !is_needed) {
 			job->is_more = true;
 			continue;
 		}

@@ -405,6 +405,19 @@ Test(store, more_outcomes_than_fit_leave_room_for_a_command)
 	free(output);
 }
 
+/* It is older than what was refused since, and younger than what fits of the outcomes. */
+Test(store, a_command_that_waits_among_many_outcomes_is_run)
+{
+	world_open(&world, "");
+	world_dashboard_stop(&world);
+	make_runs_folder();
+	for (uint32_t i = 1; i <= RUNS_KNOWN_MAX + 8; i++)
+		write_owed(i, i == RUNS_KNOWN_MAX - 4 ? "test" : "pull", i != RUNS_KNOWN_MAX - 4);
+	world_agent_start(&world);
+	cr_assert(world_until(
+		&world, 10000, world_has_file, "state/runs/20260101T000000Z-pull-003c.out"));
+}
+
 static uint64_t start_ticks(pid_t pid)
 {
 	char path[64];
