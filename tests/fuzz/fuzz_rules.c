@@ -85,8 +85,8 @@ static void note(struct world *world, const struct rules_action *action)
 		world->is_acting = true;
 		break;
 	case ACTION_SEND:
-		/* Safe only after it was stored. */
-		if (action->send.type == MESSAGE_ACCEPTED) {
+		/* Safe only after it was stored; without a request it only waits. */
+		if (action->send.type == MESSAGE_ACCEPTED && action->send.accepted.request != 0) {
 			for (uint32_t i = 0; i < world->store_count; i++)
 				check(world->stores[i].act != ACT_ACCEPT ||
 					!text_is(action->send.accepted.run,
