@@ -75,8 +75,8 @@ static int write_plan(int fd, const struct plan *plan)
 }
 
 /* The runner's pid and, in *report, our end of its report socket; -1 with errno and the call. */
-static pid_t start_runner(struct shell *shell, const struct plan *plan, bool dies_with_us,
-	int *report, const char **call)
+static pid_t start_runner(
+	struct shell *shell, const struct plan *plan, int *report, const char **call)
 {
 	char path[PATH_BYTES_MAX + 1];
 	int input[2] = {-1, -1};
@@ -93,8 +93,7 @@ static pid_t start_runner(struct shell *shell, const struct plan *plan, bool die
 				pid = spawn_helper(&(struct spawn){.path = path,
 					.argv = (const char *const[]){"nixfleet-runner", NULL},
 					.fds = {input[1], STDERR_FILENO, STDERR_FILENO, reports[1],
-						-1},
-					.dies_with_us = dies_with_us});
+						-1}});
 			}
 		}
 	}
@@ -123,7 +122,7 @@ void runner_perform_start(struct shell *shell, uint32_t index)
 	 */
 	if (child_count(shell, CHILD_RUNNER) < 2) {
 		struct plan plan = plan_of(shell, run->name, run->command, runs_dir, deadline_ms);
-		pid = start_runner(shell, &plan, false, &report, &call);
+		pid = start_runner(shell, &plan, &report, &call);
 	}
 	if (pid < 0) {
 		char why[160];
@@ -214,6 +213,14 @@ static void look_failed(struct shell *shell, uint64_t request, struct text name)
 	event->look_ended.outcome = OUTCOME_REFUSED;
 }
 
+/* A runner without a record that is still there then hangs itself: what waits for its answer, be it
+ * a command that must not begin beside a clone, goes on. */
+static uint64_t look_limit(const struct plan *plan)
+{
+	return plan->command.deadline_ms + plan->command.grace_ms + TREE_EMPTY_MS +
+	       RUNNER_OVERDUE_MS;
+}
+
 /* The action's runner has no record either: its failure is a line of the log. */
 void action_perform(struct shell *shell, uint32_t index)
 {
@@ -221,18 +228,21 @@ void action_perform(struct shell *shell, uint32_t index)
 	const char *call = "ops.def";
 	int report = -1;
 	pid_t pid = -1;
+	struct plan plan = {0};
 	errno = ENOENT;
 	if (op) {
-		struct plan plan = plan_of(shell, "action", op->name, "/", op->deadline_ms);
+		plan = plan_of(shell, "action", op->name, "/", op->deadline_ms);
 		plan.command.probe = true;
-		pid = start_runner(shell, &plan, false, &report, &call);
+		pid = start_runner(shell, &plan, &report, &call);
 	}
 	if (pid < 0) {
 		acted(shell, index, OUTCOME_REFUSED, 0);
 		log_error("the action could not be started: %s: %s", call, strerror(errno));
 		return;
 	}
-	child_add(shell, CHILD_LOOK, pid, report)->run = index;
+	struct child *child = child_add(shell, CHILD_LOOK, pid, report);
+	child->run = index;
+	child->kill_after_ms = look_limit(&plan);
 }
 
 void look_perform(struct shell *shell, uint64_t request, struct text name)
@@ -246,7 +256,7 @@ void look_perform(struct shell *shell, uint64_t request, struct text name)
 	}
 	struct plan plan = plan_of(shell, "look", op->name, "/", deadline_of(shell, op->name));
 	plan.command.probe = true;
-	pid_t pid = start_runner(shell, &plan, true, &report, &call);
+	pid_t pid = start_runner(shell, &plan, &report, &call);
 	if (pid < 0) {
 		log_warn("%s cannot be looked at: %s: %s", op->name, call, strerror(errno));
 		look_failed(shell, request, name);
@@ -255,6 +265,7 @@ void look_perform(struct shell *shell, uint64_t request, struct text name)
 	struct child *child = child_add(shell, CHILD_LOOK, pid, report);
 	child->request = request;
 	child->epoch = shell->rules.worker.epoch;
+	child->kill_after_ms = look_limit(&plan);
 	text_copy(name, child->text, sizeof(child->text));
 }
 

@@ -79,6 +79,8 @@ void run_attend(struct run *run, uint64_t ms)
 		{.fd = run->control, .events = POLLIN},
 		{.fd = run->output, .events = POLLIN},
 		{.fd = run->error, .events = POLLIN},
+		{.fd = run->is_look && run->asked != ASKED_INTERRUPT ? run->report : -1,
+			.events = 0},
 	};
 	if (poll(wait, sizeof(wait) / sizeof(wait[0]), ms > 60000 ? 60000 : (int)ms) <= 0)
 		return;
@@ -90,4 +92,6 @@ void run_attend(struct run *run, uint64_t ms)
 		take_output(run, &run->output, STREAM_STDOUT);
 	if (wait[3].revents)
 		take_output(run, &run->error, STREAM_STDERR);
+	if (wait[4].revents) /* the supervisor is gone */
+		ask(run, ASKED_INTERRUPT);
 }

@@ -76,7 +76,10 @@ static void begin(struct run *run)
 static int look(struct run *run)
 {
 	struct bytes bytes;
+	const struct op *op = ops_find(run->plan.command, (enum protocol)run->plan.protocol);
 	begin(run);
+	/* The action of an announced command is done whoever is left to hear of it. */
+	run->is_look = op && op->class == OP_PROBE;
 	sink_init(&run->sink, -1);
 	sink_keep_head(&run->sink);
 	run->cgroup.folder = -1;

@@ -34,10 +34,13 @@ static void enter_folder(const struct step *step, const struct plan_command *pla
 	}
 }
 
-_Noreturn static void become(
-	const struct step *step, const struct plan_command *plan, int output, int error)
+_Noreturn static void become(const struct step *step, const struct plan_command *plan, pid_t runner,
+	int output, int error)
 {
 	setpgid(0, 0);
+	/* What a command's dead runner leaves is found by its record. */
+	if (plan->probe && !platform_die_with_parent(runner))
+		_exit(126);
 	default_signals();
 	umask(022);
 	int input = open("/dev/null", O_RDONLY);
@@ -74,13 +77,14 @@ int process_start(struct process *process, const struct step *step, const struct
 	const struct cgroup *cgroup, char *reason)
 {
 	int output[2] = {-1, -1}, error[2] = {-1, -1};
+	pid_t runner = getpid();
 	*process = (struct process){.pid = -1, .output = -1, .error = -1};
 	const char *call = "pipe";
 	if (make_pipe(output) == 0 && make_pipe(error) == 0) {
 		call = "fork";
 		process->pid = cgroup_fork(cgroup);
 		if (process->pid == 0)
-			become(step, plan, output[1], error[1]);
+			become(step, plan, runner, output[1], error[1]);
 	}
 	int kept = errno;
 	fd_drop(&output[1]);

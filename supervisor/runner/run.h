@@ -35,6 +35,7 @@ struct run {
 	int control; /* the FIFO; -1: none */
 	int turn_fd; /* the folder's lock: held until the end */
 	int record_fd;
+	bool is_look; /* no other supervisor would find it: it ends with its own */
 	struct record record;
 	struct sink sink;
 	struct cgroup cgroup;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/base/limits.h"
 #include "tests/system/world.h"
 
 static struct world world;
@@ -583,5 +584,45 @@ Test(websocket, the_agents_own_clone_is_made_unasked)
 	cr_expect(strstr(log, "probe id=") != NULL);
 	cr_expect(strstr(log, "name=clone") != NULL);
 	free(log);
+	no_violations();
+}
+
+/* In isolated mode, with a git that hangs in its first clone: it says who started it. */
+static void start_hanging_clone(const char *deadline_s)
+{
+	char script[WORLD_TEXT_BYTES * 2];
+	static char file[] = "cloning";
+	open_world("");
+	world_set(&world, "NIXFLEET_REPO_URL", "%s/remote.git", world.folder);
+	world_set(&world, "NIXFLEET_REPO_DIR", "%s/state/clone", world.folder);
+	world_set(&world, "NIXFLEET_TIMEOUT_CLONE", "%s", deadline_s);
+	world_set(&world, "NIXFLEET_TIMEOUT_GRACE", "1");
+	snprintf(script, sizeof(script),
+		"#!/bin/sh\ncd %s\nif [ \"$1\" = clone ] && [ ! -e cloning ]; then echo $PPID "
+		">new; "
+		"mv new cloning; sleep 4; touch written; fi\nPATH=${PATH#*:} exec git \"$@\"\n",
+		world.folder);
+	world_stub(&world, "git", script);
+	world_agent_start_registered(&world);
+	cr_assert(world_until(&world, 10000, world_has_file, file));
+}
+
+Test(websocket, the_agents_own_clone_ends_with_the_agent)
+{
+	static char file[] = "written";
+	start_hanging_clone("60");
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	cr_assert(not(world_until(&world, 6000, world_has_file, file)));
+}
+
+Test(websocket, a_look_whose_runner_hangs_holds_no_command_for_ever)
+{
+	char command[WORLD_TEXT_BYTES];
+	start_hanging_clone("2");
+	snprintf(command, sizeof(command), "kill -STOP $(cat %s/cloning)", world.folder);
+	cr_assert(eq(int, system(command), 0));
+	world_command(&world, "pull");
+	world_expect_outcomes(&world, 1, 2000 + TREE_EMPTY_MS + RUNNER_OVERDUE_MS + 10000);
+	world_expect(&world, "status", "ok");
 	no_violations();
 }
