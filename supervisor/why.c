@@ -117,18 +117,24 @@ static void add_run(struct why *why, uint32_t busy)
 static void add_queue(struct why *why, uint32_t busy)
 {
 	uint32_t queued = rules_count_queued(why->rules);
+	uint32_t leftover = rules_leftover_run(why->rules);
 	const char *front = "the records, which are being read";
-	if (busy != RULES_NO_RUN)
+	const char *left = "";
+	if (busy != RULES_NO_RUN) {
 		front = why->rules->runs[busy].name;
-	else if (why->rules->pause.is_on)
+	} else if (why->rules->pause.is_on) {
 		front = "the pause";
-	else if (why->rules->is_cloning)
+	} else if (why->rules->is_cloning) {
 		front = "the clone of the repository";
-	else if (why->rules->leave.state != LEAVE_NONE)
+	} else if (why->rules->leave.state != LEAVE_NONE) {
 		front = "the agent's leaving";
+	} else if (leftover != RULES_NO_RUN) {
+		front = why->rules->runs[leftover].name;
+		left = "what is left of ";
+	}
 	if (queued > 0)
-		add(why, "queue", MONO_NEVER, MONO_NEVER, "%u command%s behind %s", queued,
-			queued == 1 ? "" : "s", front);
+		add(why, "queue", MONO_NEVER, MONO_NEVER, "%u command%s behind %s%s", queued,
+			queued == 1 ? "" : "s", left, front);
 }
 
 static void add_store(struct why *why, const struct child *child)
@@ -139,6 +145,19 @@ static void add_store(struct why *why, const struct child *child)
 		has_run ? " " : "", has_run ? why->rules->runs[child->run].name : "");
 }
 
+static void add_leaving(struct why *why)
+{
+	static const char *const words[] = {
+		[LEAVE_NONE] = "",
+		[LEAVE_DELIVERING] = "what is owed to be delivered before the agent leaves",
+		[LEAVE_ACTING] = "the action of the command that was announced",
+		[LEAVE_ACTED] = "the machine to go down",
+	};
+	const struct rules_leave *leave = &why->rules->leave;
+	if (leave->state != LEAVE_NONE)
+		add(why, "leaving", MONO_NEVER, leave->due, "%s", words[leave->state]);
+}
+
 static void add_delivery(struct why *why)
 {
 	const struct rules *rules = why->rules;
@@ -146,9 +165,7 @@ static void add_delivery(struct why *why)
 	if (owed > 0)
 		add(why, "delivery", MONO_NEVER, MONO_NEVER, "the dashboard to take %u outcome%s",
 			owed, owed == 1 ? "" : "s");
-	if (rules->leave.state != LEAVE_NONE)
-		add(why, "leaving", MONO_NEVER, rules->leave.due,
-			"what is owed to be delivered before the agent leaves");
+	add_leaving(why);
 }
 
 void why_list(const struct shell *shell, struct mono now,

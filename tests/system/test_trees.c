@@ -301,6 +301,9 @@ Test(trees, s15_root_children_of_an_ordinary_user_are_named_when_they_cannot_be_
 	cr_assert(world_until(&world, 5000, world_status_is,
 		"why=processes of a command that ended are left: the next one waits until they "
 		"are gone"));
+	cr_assert(eq(int, world_nfctl(&world, "why", &runs), 1));
+	cr_assert(strstr(runs, "1 command behind what is left of") != NULL, "%s", runs);
+	free(runs);
 	/* Nor does the patience with a runner that said its result end that. */
 	cr_assert(not(world_until(&world, RUNNER_OVERDUE_MS + 3000, world_status_is, "queued=0")));
 	kill_survivors();
