@@ -677,7 +677,7 @@ static void accepted(struct rules *rules, uint32_t index, struct rules_actions *
 					.command = text_of(run->command),
 					.queued = is_queued}});
 	if (run->client != RULES_NO_CLIENT) {
-		reply(run, true, text_of(run->name), actions);
+		reply(run, !is_refused, text_of(is_refused ? run->reason : run->name), actions);
 		actions->list[actions->count - 1].reply.is_queued = is_queued;
 		run->client = RULES_NO_CLIENT;
 	}

@@ -805,3 +805,29 @@ Test(rules_runs, more_held_records_than_actions_are_survived)
 	cr_assert(world.rules.is_scanned);
 	cr_assert(le(u32, world.actions.count, RULES_ACTIONS_MAX));
 }
+
+static const struct rules_action *replied(void)
+{
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		if (world.actions.list[i].type == ACTION_REPLY)
+			return &world.actions.list[i];
+	}
+	return NULL;
+}
+
+Test(rules_runs, whoever_asked_before_the_records_were_read_hears_of_the_refusal)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
+	asked.asked_run.client = 1;
+	asked.asked_run.command = text_of("test");
+	world_step(&world, asked);
+	found(1, RECORD_RUNNING, true, 0);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	const struct rules_action *accept = world_stored(&world, ACT_ACCEPT);
+	cr_assert(accept != NULL);
+	world_done(&world, ACT_ACCEPT, accept->run, 0);
+	cr_assert(replied() != NULL);
+	cr_assert(not(replied()->reply.is_good));
+	cr_assert(text_is(replied()->reply.text, "pull is running: cancel it first, or wait"));
+}
