@@ -50,6 +50,14 @@ uint32_t rules_leftover_run(const struct rules *rules)
 	return RULES_NO_RUN;
 }
 
+/* What was asked for does not begin now. */
+static bool is_held_up(const struct rules *rules)
+{
+	return rules->is_stopping || rules->pause.is_on || !rules->is_scanned ||
+	       leave_is_under_way(rules) || rules->is_cloning ||
+	       rules_busy_run(rules) != RULES_NO_RUN || rules_leftover_run(rules) != RULES_NO_RUN;
+}
+
 static uint32_t count_state(const struct rules *rules, enum run_state state)
 {
 	uint32_t count = 0;
@@ -288,9 +296,7 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 static void start_next(struct rules *rules, struct rules_actions *actions)
 {
 	uint32_t oldest = RULES_NO_RUN;
-	if (rules->is_stopping || rules->pause.is_on || !rules->is_scanned ||
-		leave_is_under_way(rules) || rules->is_cloning ||
-		rules_busy_run(rules) != RULES_NO_RUN || rules_leftover_run(rules) != RULES_NO_RUN)
+	if (is_held_up(rules))
 		return;
 	for (uint32_t i = 0; i < rules->run_count; i++) {
 		const struct rules_run *run = &rules->runs[i];
@@ -561,7 +567,7 @@ static bool find_refusal(
 	}
 	if (!is_known(rules, command))
 		snprintf(reason, REASON_BYTES_MAX, "Unknown command: %.*s", TEXT_ARGS(command));
-	else if (is_double && (rules->pause.is_on || rules_busy_run(rules) != RULES_NO_RUN))
+	else if (is_double && is_held_up(rules))
 		snprintf(reason, REASON_BYTES_MAX, "%.*s is already waiting in the queue",
 			TEXT_ARGS(command));
 	else if (waiting >= RUNS_QUEUED_MAX)
@@ -666,8 +672,7 @@ static void accepted(struct rules *rules, uint32_t index, struct rules_actions *
 {
 	struct rules_run *run = &rules->runs[index];
 	bool is_refused = run->outcome == OUTCOME_REFUSED;
-	bool is_queued = !is_refused &&
-			 (rules->pause.is_on || rules_busy_run(rules) != RULES_NO_RUN);
+	bool is_queued = !is_refused && is_held_up(rules);
 	/* Of the host's own it is told too: a kill means also what is about to run. */
 	if (run->origin == ORIGIN_LOCAL || run->worker_epoch == rules->worker.epoch)
 		rules_tell(rules, actions,

@@ -831,3 +831,17 @@ Test(rules_runs, whoever_asked_before_the_records_were_read_hears_of_the_refusal
 	cr_assert(not(replied()->reply.is_good));
 	cr_assert(text_is(replied()->reply.text, "pull is running: cancel it first, or wait"));
 }
+
+/* Whatever keeps a command waiting: the same one need not wait twice, and whoever asked is told. */
+Test(rules_runs, behind_a_clone_the_same_name_waits_once_too)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_says(&world, (struct message){.type = MESSAGE_PROBE,
+				   .probe = {.request = 1, .name = text_of("clone")}});
+	uint32_t first = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, first, 0);
+	cr_assert(world_sent(&world, MESSAGE_ACCEPTED)->accepted.queued);
+	uint32_t second = ask("pull", 6);
+	cr_assert(eq(int, (int)world.rules.runs[second].outcome, OUTCOME_REFUSED));
+	cr_assert(eq(str, world.rules.runs[second].reason, "pull is already waiting in the queue"));
+}
