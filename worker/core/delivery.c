@@ -238,6 +238,17 @@ static void told_stop(struct agent *agent, struct text command, struct actions *
 	going->is_stop_answered = going->is_stop_kept = is_cancelled;
 }
 
+/* Each is on the disk until it is told and marked, and that goes at a pace of its own. */
+static bool has_enough_refused(const struct agent *agent)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < AGENT_RUNS_MAX; i++) {
+		const struct debt *debt = &agent->debts.list[i];
+		count += debt->state != DEBT_FREE && debt->outcome == OUTCOME_REFUSED;
+	}
+	return count >= REFUSED_WAIT_MAX;
+}
+
 void delivery_told(struct agent *agent, struct text command, struct actions *actions)
 {
 	if (text_is(command, "stop") || text_is(command, "kill")) {
@@ -247,6 +258,11 @@ void delivery_told(struct agent *agent, struct text command, struct actions *act
 	if (handover_is_full(&agent->handover)) {
 		report_plain(agent, command, OUTCOME_REFUSED,
 			"the host's disk does not take commands now", actions);
+		return;
+	}
+	if (has_enough_refused(agent)) {
+		report_plain(agent, command, OUTCOME_REFUSED,
+			"too many commands that were refused wait to be told so", actions);
 		return;
 	}
 	struct agent_action *action = action_add(actions, ACTION_RUN);
