@@ -206,6 +206,7 @@ struct rules_worker {
 	bool is_killed;
 	bool is_untrusted; /* it broke the protocol: nothing it said after that counts */
 	bool is_blameless; /* killed for want of contact, not for what it was told */
+	bool is_outdated;  /* killed at its start, for another configuration */
 	bool is_doubted;   /* a probe is to tell whether its want of contact is its own */
 	struct mono deaths[RULES_DEATHS_KEPT];
 	uint32_t death_count;

@@ -30,7 +30,7 @@ static void spawn(struct rules *rules, struct rules_actions *actions)
 	worker->since = worker->heard = rules->now;
 	worker->due = worker->ping_next = MONO_NEVER;
 	worker->is_killed = worker->is_untrusted = worker->is_blameless = false;
-	worker->is_doubted = false;
+	worker->is_doubted = worker->is_outdated = false;
 	worker->link = LINK_NONE;
 	worker->contact = worker->retry = MONO_NEVER;
 	worker->detail[0] = '\0';
@@ -77,7 +77,10 @@ void worker_stop(struct rules *rules, struct rules_actions *actions)
 		else
 			worker->due = rules->now;
 		break;
-	case WORKER_STARTING: kill_now(rules, actions); break;
+	case WORKER_STARTING:
+		worker->is_outdated = true;
+		kill_now(rules, actions);
+		break;
 	case WORKER_UP:
 	case WORKER_DEGRADED:
 		rules_tell(rules, actions,
@@ -279,7 +282,8 @@ void worker_exited(
 	struct rules_worker *worker = &rules->worker;
 	if (event->worker_exited.epoch != worker->epoch)
 		return;
-	bool was_wanted = worker->state == WORKER_ENDING && !worker->is_killed;
+	bool was_wanted = worker->state == WORKER_ENDING &&
+			  (!worker->is_killed || worker->is_outdated);
 	bool was_healthy = worker_is_listening(rules) &&
 			   mono_ms_since(rules->now, worker->since) >= WORKER_HEALTHY_MS;
 	worker->pid = 0;

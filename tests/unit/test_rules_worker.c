@@ -189,6 +189,22 @@ Test(rules_worker, one_that_waits_for_its_start_is_not_started_for_a_standalone_
 	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 1));
 }
 
+Test(rules_worker, another_configuration_during_its_start_is_no_death)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world_probed(&world, true);
+	for (int i = 0; i < 2 * WORKER_DEATHS_MAX; i++) {
+		struct rules_event event = world_event(&world, EVENT_RELOADED);
+		event.reloaded.is_restart = true;
+		event.reloaded.protocol = PROTOCOL_HTTP;
+		world_step(&world, event);
+		cr_assert(eq(u32, world_count(&world, ACTION_WORKER_KILL), 1));
+		world_worker_exits(&world);
+		cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 1));
+	}
+	cr_assert(not(world.rules.worker.is_safe_mode));
+}
+
 Test(rules_worker, the_doubt_about_one_does_not_cost_the_next_its_life)
 {
 	world_up(&world, PROTOCOL_HTTP);
