@@ -21,7 +21,7 @@
 
 #define RULES_ACTIONS_MAX  64
 #define RULES_HOST_OPS_MAX 32
-#define RULES_HISTORY_MAX  16 /* commands whose newest end is remembered */
+#define RULES_HISTORY_MAX  16 /* built-in commands whose newest end is remembered */
 #define RULES_DEATHS_KEPT  WORKER_DEATHS_MAX
 #define RULES_NO_RUN       UINT32_MAX
 #define RULES_NO_CLIENT    0

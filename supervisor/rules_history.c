@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 /*
- * How the newest run of each command ended: told to each new worker, so that what it says of the
- * host is derived from what happened, also before it was started.
+ * How the newest run of each built-in command ended: told to each new worker, so that what it says
+ * of the host is derived from what happened, also before it was started.
  */
+#include "supervisor/ops.h"
 #include "supervisor/rules_parts.h"
 
 static struct rules_past *find_place(struct rules *rules, struct text command)
@@ -22,6 +23,9 @@ static void note(struct rules *rules, const struct rules_past *past)
 {
 	/* What was refused says nothing about the host. */
 	if (past->outcome == OUTCOME_REFUSED || past->outcome == OUTCOME_NONE)
+		return;
+	/* Nor does a command of the host's own, of which there may be more than places. */
+	if (!ops_find(text_of(past->command), PROTOCOL_WEBSOCKET))
 		return;
 	struct rules_past *place = find_place(rules, text_of(past->command));
 	if (place->sequence < past->sequence)

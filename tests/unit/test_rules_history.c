@@ -4,6 +4,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 
+#include "supervisor/ops.h"
 #include "tests/unit/rules_world.h"
 
 static struct world world;
@@ -70,16 +71,32 @@ Test(history, a_worker_that_was_quicker_than_the_disk_is_told_when_the_records_a
 	cr_expect(told(0) == NULL);
 }
 
-Test(history, more_commands_than_places_drop_the_oldest)
+Test(history, the_hosts_own_commands_push_no_other_out)
 {
 	char command[32];
 	world_start(&world, PROTOCOL_WEBSOCKET);
-	for (uint32_t i = 1; i <= RULES_HISTORY_MAX + 3; i++) {
+	found(1, "switch", OUTCOME_EXITED, "");
+	for (uint32_t i = 2; i <= RULES_HISTORY_MAX + 3; i++) {
 		snprintf(command, sizeof(command), "own-%u", i);
 		found(i, command, OUTCOME_EXITED, "");
 	}
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_ready(&world);
-	cr_expect(text_is(told(0)->history.command, "own-4"));
-	cr_expect(told(RULES_HISTORY_MAX) == NULL);
+	cr_expect(text_is(told(0)->history.command, "switch"));
+	cr_expect(told(1) == NULL);
+}
+
+Test(history, every_other_command_has_its_place)
+{
+	uint32_t count;
+	uint32_t number = 0;
+	const struct op *ops = ops_all(&count);
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	for (uint32_t i = 0; i < count; i++) {
+		if (ops[i].class == OP_COMMAND || ops[i].class == OP_ANNOUNCED)
+			found(++number, ops[i].name, OUTCOME_EXITED, "");
+	}
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	world_ready(&world);
+	cr_expect(text_is(told(0)->history.command, ops[0].name), "the first is still there");
 }
