@@ -702,7 +702,10 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	if (run->state != RUN_SETTLING && run->state != RUN_GOING)
 		return;
 	if (event->stored.is_live) {
+		bool is_news = !run->is_adopted && run->state == RUN_SETTLING;
 		adopt(rules, index, record, actions);
+		if (is_news)
+			tell_started(rules, run, actions);
 		return;
 	}
 	switch (record->state) {

@@ -540,6 +540,22 @@ Test(rules_runs, a_cancel_of_what_another_runner_began_reaches_it)
 	cr_assert(world_stored(&world, ACT_CANCEL) != NULL);
 }
 
+Test(rules_runs, what_another_runner_began_is_named_to_the_worker)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t run = ask("pull", 5);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	runner_exits(run);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
+	cr_assert(world_sent(&world, MESSAGE_STARTED) != NULL);
+	cr_assert(eq(u64, world_sent(&world, MESSAGE_STARTED)->started.pid, 4711));
+	/* It goes on: another look is no news. */
+	runner_exits(run);
+	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
+	cr_assert(world_sent(&world, MESSAGE_STARTED) == NULL);
+}
+
 Test(rules_runs, after_a_good_switch_over_a_websocket_the_agent_leaves_whoever_told_it)
 {
 	world_up(&world, PROTOCOL_WEBSOCKET);
