@@ -27,7 +27,6 @@ void awaited_drop(struct awaited *awaited, struct text run)
 	awaited->count--;
 	memmove(awaited->list[at], awaited->list[at + 1],
 		(awaited->count - at) * sizeof(awaited->list[0]));
-	memset(awaited->list[awaited->count], 0, sizeof(awaited->list[0]));
 }
 
 bool awaited_is_first(const struct awaited *awaited, struct text run)

@@ -100,13 +100,11 @@ void debt_told(struct debt *debt)
 {
 	check(debt->state == DEBT_TELL);
 	debt->state = DEBT_TOLD;
-	debt->at_once = false;
 }
 
 static enum debt_verdict give_up(struct debt *debt, struct text reason)
 {
 	debt->state = DEBT_GIVEN_UP;
-	debt->at_once = false;
 	text_copy(reason, debt->reason, sizeof(debt->reason));
 	return DEBT_IS_OVER;
 }
@@ -132,7 +130,7 @@ enum debt_verdict debt_fault(struct debt *debt, struct mono now, struct text rea
 	return DEBT_GOES_ON;
 }
 
-enum debt_verdict debt_rejected(struct debt *debt, struct mono now, struct text reason)
+enum debt_verdict debt_rejected(struct debt *debt, struct text reason)
 {
 	if (debt->state == DEBT_CLEAR) {
 		debt_cleared(debt);
@@ -142,7 +140,6 @@ enum debt_verdict debt_rejected(struct debt *debt, struct mono now, struct text 
 	if (debt->minimal)
 		return give_up(debt, reason);
 	debt->minimal = true;
-	debt->due = now;
 	return DEBT_GOES_ON;
 }
 

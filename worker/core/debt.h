@@ -73,7 +73,7 @@ void debt_cleared(struct debt *debt);
 void debt_told(struct debt *debt);
 /* 5xx: the report may be stored all the same. */
 enum debt_verdict debt_fault(struct debt *debt, struct mono now, struct text reason);
-/* 4xx: it objects to the report. */
-enum debt_verdict debt_rejected(struct debt *debt, struct mono now, struct text reason);
+/* 4xx: it objects to the report. Less of it is told at once. */
+enum debt_verdict debt_rejected(struct debt *debt, struct text reason);
 /* No answer at all, or not now. */
 void debt_silence(struct debt *debt, struct mono now, uint64_t wait_ms, struct dice *dice);

@@ -298,7 +298,7 @@ static void was_faulted(struct agent *agent, const struct request *request, stru
 		return;
 	}
 	struct debt *debt = &agent->debts.list[request->debt];
-	enum debt_verdict verdict = is_rejected ? debt_rejected(debt, now, answer->reason)
+	enum debt_verdict verdict = is_rejected ? debt_rejected(debt, answer->reason)
 						: debt_fault(debt, now, answer->reason);
 	if (verdict == DEBT_IS_OVER)
 		give_up(debt, actions);
