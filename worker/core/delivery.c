@@ -46,7 +46,7 @@ static void release_stop(struct going *going, bool is_owed)
 {
 	if (going->is_stop_kept)
 		going->is_stop_answered = is_owed;
-	going->is_stop_kept = false;
+	going->is_stop_kept = going->is_cancelled = false;
 }
 
 void delivery_accepted(struct agent *agent, const struct agent_event_accepted *accepted)
@@ -54,7 +54,7 @@ void delivery_accepted(struct agent *agent, const struct agent_event_accepted *a
 	awaited_add(&agent->awaited, accepted->run);
 	/* All that a stop can have meant is refused, and that is the answer. */
 	if (!is_busy(agent))
-		agent->going.is_stop_kept = false;
+		agent->going.is_stop_kept = agent->going.is_cancelled = false;
 }
 
 void delivery_started(struct agent *agent, struct mono now,
@@ -150,7 +150,8 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 		.summary = ended->summary,
 		.wall_ms = ended->wall_ms};
 	bool was_going = is_going(agent, ended->run);
-	if (was_going || awaited_is_first(&agent->awaited, ended->run))
+	bool is_next = !agent->going.run[0] && awaited_is_first(&agent->awaited, ended->run);
+	if (was_going || is_next)
 		release_stop(&agent->going, ended->owed);
 	awaited_drop(&agent->awaited, ended->run);
 	/* What was refused while another ran says nothing about the host; what is told again, after
@@ -167,7 +168,6 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 	if (was_going) {
 		agent->going.run[0] = agent->going.command[0] = '\0';
 		agent->going.pid = 0;
-		agent->going.is_cancelled = false;
 	}
 }
 
