@@ -75,7 +75,6 @@ void delivery_started(struct agent *agent, struct mono now,
 	going->was_unseen = agent->session.state != SESSION_UP;
 	text_copy(started->run, going->run, sizeof(going->run));
 	text_copy(started->command, going->command, sizeof(going->command));
-	stages_init(&going->stages);
 	compartments_started(&agent->compartments, started->command);
 	if (going->is_owed)
 		action_add(actions, ACTION_FOLLOW)->follow.run = text_of(going->run);
@@ -286,7 +285,6 @@ static void unstream(struct agent *agent, struct actions *actions)
 	if (!agent->feed.run[0])
 		return;
 	action_add(actions, ACTION_UNSTREAM)->unstream.run = text_of(agent->feed.run);
-	agent->feed.is_ended = false;
 	/* The action lends the name until the next step. */
 	memcpy(agent->feed.last, agent->feed.run, sizeof(agent->feed.last));
 	actions->list[actions->count - 1].unstream.run = text_of(agent->feed.last);
@@ -305,7 +303,6 @@ static void stream(
 		text_copy(wanted->run, feed->run, sizeof(feed->run));
 		feed->told = wanted->offset;
 		feed->told_due = (struct mono){0};
-		feed->is_unproven = false;
 	}
 	feed->is_ended = wanted->ended;
 	*action_add(actions, ACTION_STREAM) = (struct agent_action){
@@ -336,7 +333,7 @@ static void stream_next(struct agent *agent, struct mono now, struct actions *ac
 
 void delivery_output(struct agent *agent, struct mono now, const struct agent_event_output *output)
 {
-	if (!agent->feed.run[0] || !text_is(output->run, agent->feed.run))
+	if (!text_is(output->run, agent->feed.run))
 		return;
 	agent->feed.is_unproven = true;
 	session_ping_within(agent, now, SESSION_PING_STREAM_MS);

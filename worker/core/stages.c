@@ -22,11 +22,6 @@ static const struct {
 	{"activate", STAGE_SYSTEM, 3, 3},
 };
 
-void stages_init(struct stages *stages)
-{
-	*stages = (struct stages){.kind = STAGE_NONE};
-}
-
 static void fill(const struct stages *stages, enum stage_status status, struct agent_action *action)
 {
 	*action = (struct agent_action){.type = ACTION_STAGE,

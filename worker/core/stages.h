@@ -10,6 +10,7 @@
 
 #define STAGES_TOLD_MAX 5
 
+/* All zero: no stage was told. */
 struct stages {
 	enum stage_kind kind; /* of the last stage that was told */
 	uint64_t current, total;
@@ -18,7 +19,6 @@ struct stages {
 	char marks[AGENT_MARKS_MAX + 1];
 };
 
-void stages_init(struct stages *stages);
 /* The record says something new. How many of list are to be told: a stage that was over before
  * anybody looked is told like the others. */
 uint32_t stages_moved(struct stages *stages, const struct agent_event_progressed *progressed,
