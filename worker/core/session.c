@@ -153,7 +153,7 @@ static struct text system_message(struct agent *agent)
 	return text_of(whole);
 }
 
-static void send_beat(struct agent *agent, struct mono now, struct actions *actions)
+static void send_beat(struct agent *agent, struct actions *actions)
 {
 	struct agent_action_beat *beat = &action_add(actions, ACTION_BEAT)->beat;
 	const struct compartment *list = agent->compartments.list;
@@ -175,7 +175,6 @@ static void send_beat(struct agent *agent, struct mono now, struct actions *acti
 	beat->tests_wall_ms = list[COMPARTMENT_TESTS].wall_ms;
 	agent->session.is_beating = false;
 	agent->session.is_beaten = true;
-	contact_tried(&agent->contact, now);
 }
 
 void session_looked(struct agent *agent, struct mono now, const struct agent_event_looked *looked,
@@ -190,7 +189,7 @@ void session_looked(struct agent *agent, struct mono now, const struct agent_eve
 	if (session->state == SESSION_LOOKING)
 		announce(agent, now, actions);
 	else if (session->state == SESSION_UP && session->is_beating)
-		send_beat(agent, now, actions);
+		send_beat(agent, actions);
 }
 
 void session_probed(struct agent *agent, const struct agent_event_probed *probed)
