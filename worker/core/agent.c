@@ -18,7 +18,6 @@ void agent_init(struct agent *agent, const struct agent_limits *limits)
 	contact_init(&agent->contact, limits->interval_ms, limits->spread_ms);
 	login_init(&agent->login, limits->has_own_token, limits->has_shared_token);
 	sight_init(&agent->sight);
-	session_init(&agent->session);
 	rate_init(&agent->reports, REPORTS_MINUTE_MAX);
 	rate_init(&agent->test.rate, PROGRESS_MINUTE_MAX);
 }
@@ -197,7 +196,7 @@ static void handle_session(struct agent *agent, struct mono now, const struct ag
 	struct actions *actions)
 {
 	if (event->type == EVENT_CONNECTED)
-		session_connected(agent, now, &event->connected, actions);
+		session_connected(agent, &event->connected, actions);
 	else if (event->type == EVENT_CLOSED)
 		session_closed(agent, now, &event->closed, actions);
 	else if (event->type == EVENT_REGISTERED)

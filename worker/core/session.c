@@ -7,14 +7,6 @@
 #include "worker/core/delivery.h"
 #include "worker/core/request.h"
 
-void session_init(struct session *session)
-{
-	session->state = SESSION_DOWN;
-	session->due = session->beat_due = session->lock_due = MONO_NEVER;
-	session->doubt_due = MONO_NEVER;
-	session->ping.due = MONO_NEVER;
-}
-
 static void begin(struct agent *agent, struct mono now, struct actions *actions)
 {
 	struct agent_action *action = action_add(actions, ACTION_CONNECT);
@@ -52,14 +44,13 @@ static void was_heard(struct session *session, struct mono now)
 	session->doubt_due = MONO_NEVER;
 }
 
-void session_connected(struct agent *agent, struct mono now,
-	const struct agent_event_connected *connected, struct actions *actions)
+void session_connected(
+	struct agent *agent, const struct agent_event_connected *connected, struct actions *actions)
 {
 	struct session *session = &agent->session;
 	if (session->state != SESSION_CONNECTING || session->id != connected->id)
 		return;
 	session->state = SESSION_LOOKING;
-	was_heard(session, now);
 	session_look(agent, actions);
 }
 
@@ -107,7 +98,6 @@ void session_closed(struct agent *agent, struct mono now, const struct agent_eve
 	session->look = 0;
 	session->is_beating = session->is_switched = false;
 	session->ping.is_out = false;
-	session->due = session->beat_due = session->ping.due = MONO_NEVER;
 	delivery_closed(agent, actions);
 	judge(agent, now, closed, was_up);
 }
@@ -121,10 +111,7 @@ void session_registered(struct agent *agent, struct mono now)
 	session->since = session->beat_due = now;
 	was_heard(session, now);
 	session->is_beaten = false;
-	session->due = MONO_NEVER;
 	session->ping.due = mono_after(now, SESSION_PING_EVERY_MS);
-	if (session->lock_due.ns == MONO_NEVER.ns)
-		session->lock_due = now;
 	login_was_good(&agent->login);
 	contact_was_good(&agent->contact, now);
 	contact_registered(&agent->contact, now);

@@ -28,11 +28,12 @@ struct session_ping {
 	struct mono due;                  /* of the next */
 };
 
+/* All zero: down, and the age of the lock file was never looked at. */
 struct session {
 	enum session_state state;
 	uint64_t id;       /* of the connection */
 	struct mono due;   /* registering: no longer than this */
-	struct mono heard; /* the dashboard, last */
+	struct mono heard; /* up: the dashboard, last */
 	struct mono since; /* up */
 	struct mono beat_due;
 	uint64_t look;    /* the look that is out; 0 for none */
@@ -47,9 +48,8 @@ struct session {
 	uint64_t lock_probe;   /* the id of the one that is out; 0 for none */
 };
 
-void session_init(struct session *session);
-void session_connected(struct agent *agent, struct mono now,
-	const struct agent_event_connected *connected, struct actions *actions);
+void session_connected(struct agent *agent, const struct agent_event_connected *connected,
+	struct actions *actions);
 void session_closed(struct agent *agent, struct mono now, const struct agent_event_closed *closed,
 	struct actions *actions);
 void session_registered(struct agent *agent, struct mono now);
