@@ -393,3 +393,52 @@ Test(agent, tells_of_the_link_when_it_changes)
 	}
 	cr_assert(ge(u64, world->said.contact_ms, 60000));
 }
+
+static void close_session(struct world *world, uint64_t close_code)
+{
+	step(world, &(struct agent_event){.type = EVENT_CLOSED,
+			    .closed = {.id = world->agent.session.id,
+				    .close_code = close_code,
+				    .reason = text_of("gone")}});
+}
+
+static uint64_t wait_ms(const struct world *world)
+{
+	return (agent_due(&world->agent).ns + NS_PER_MS - 1) / NS_PER_MS - world->ms;
+}
+
+Test(agent, tells_of_a_websocket_when_it_is_up_and_when_it_is_tried_again)
+{
+	struct world *world = make_with(PROTOCOL_WEBSOCKET, 30000);
+	open_gate(world);
+	cr_assert(eq(u64, world->said.link, LINK_UP));
+	cr_assert(eq(u64, world->said.contact_ms, 0));
+	uint32_t before = world->news_count;
+	run_until(world, 600000);
+	cr_assert(eq(u32, world->news_count, before));
+	close_session(world, 0);
+	cr_assert(eq(u64, world->said.link, LINK_WAITING));
+	cr_assert(eq(u64, world->said.retry_ms, wait_ms(world)));
+	cr_assert(le(u64, world->said.contact_ms, SESSION_PING_EVERY_MS));
+}
+
+/* Two of one name must not take the place from each other for ever. */
+Test(agent, one_that_is_evicted_stays_away_longer_each_time_up_to_five_minutes)
+{
+	struct world *world = make_with(PROTOCOL_WEBSOCKET, 30000);
+	open_gate(world);
+	for (uint64_t i = 0; i < 10; i++) {
+		uint64_t pause_ms = SESSION_EVICTED_MIN_MS << i;
+		if (pause_ms > SESSION_EVICTED_MAX_MS)
+			pause_ms = SESSION_EVICTED_MAX_MS;
+		cr_assert(eq(int, (int)agent_link(&world->agent), LINK_UP));
+		close_session(world, 1005);
+		cr_expect(ge(u64, wait_ms(world), pause_ms), "eviction %u", (unsigned)i);
+		cr_expect(le(u64, wait_ms(world), pause_ms * 5 / 4), "eviction %u", (unsigned)i);
+		run_until(world, world->ms + wait_ms(world) + 1);
+	}
+	/* Whoever had its place for long begins anew. */
+	run_until(world, world->ms + SESSION_SETTLED_MS);
+	close_session(world, 1005);
+	cr_assert(le(u64, wait_ms(world), SESSION_EVICTED_MIN_MS * 5 / 4));
+}
