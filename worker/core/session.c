@@ -233,7 +233,7 @@ uint64_t session_barrier(struct agent *agent, struct mono now)
 	return agent->session.ping.sequence + 1;
 }
 
-static void ping(struct agent *agent, struct mono now, struct actions *actions)
+static void ping(struct agent *agent, struct actions *actions)
 {
 	struct session_ping *ping = &agent->session.ping;
 	check(!ping->is_out);
@@ -241,7 +241,6 @@ static void ping(struct agent *agent, struct mono now, struct actions *actions)
 	ping->offset = 0;
 	memcpy(ping->run, agent->feed.run, sizeof(ping->run));
 	agent->feed.is_unproven = false;
-	ping->due = mono_after(now, SESSION_PING_EVERY_MS);
 	action_add(actions, ACTION_PING)->ping.sequence = ++ping->sequence;
 }
 
@@ -288,7 +287,7 @@ static void up(struct agent *agent, struct mono now, struct actions *actions)
 	if (mono_reached(now, session->beat_due) && session->look == 0)
 		beat(agent, now, actions);
 	if (!session->ping.is_out && mono_reached(now, session->ping.due))
-		ping(agent, now, actions);
+		ping(agent, actions);
 	if (mono_reached(now, session->lock_due)) {
 		session->lock_due = mono_after(now, LOCK_LOOK_EVERY_MS);
 		session->lock_probe = request_probe(agent, "lock-age", actions);
