@@ -164,7 +164,6 @@ struct mono pause_next(const struct rules *rules)
 	if (pause->is_on && pause->until.ns != MONO_NEVER.ns) {
 		uint64_t left = rules_pause_left_ms(rules);
 		next = mono_after(rules->now, left < PAUSE_LOOK_MS ? left : PAUSE_LOOK_MS);
-		next = mono_earlier(next, pause->until);
 	}
 	if (pause->is_storing)
 		return next;

@@ -91,3 +91,13 @@ Test(rules_gate, a_probe_that_it_did_not_wait_for_costs_no_worker_its_life)
 	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_KILL), 0));
 	cr_assert(eq(int, (int)world.rules.worker.state, WORKER_UP));
 }
+
+Test(rules_gate, a_shut_one_says_why)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	cr_assert(eq(str, world.rules.gate.reason, "the first probe is under way"));
+	struct rules_event event = world_event(&world, EVENT_PROBED);
+	event.probed.reason = text_of("no route to host");
+	world_step(&world, event);
+	cr_assert(eq(str, world.rules.gate.reason, "no route to host"));
+}

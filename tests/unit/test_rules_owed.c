@@ -295,3 +295,31 @@ Test(rules_owed, a_look_for_the_dashboard_before_counts_for_nothing)
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(world.rules.is_scanned);
 }
+
+Test(rules_owed, only_what_this_worker_was_told_can_be_delivered)
+{
+	find_owed(20);
+	world_ready(&world);
+	/* Beyond the window, of no run, and twice. */
+	static const char *const names[] = {"run-09", "run-99", "run-01", "run-01"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		world_says(&world, (struct message){.type = MESSAGE_DELIVERED,
+					   .delivered = {.run = text_of(names[i])}});
+		cr_assert(eq(int, world_stored(&world, ACT_MARK) != NULL, i == 2), "%s", names[i]);
+	}
+}
+
+Test(rules_owed, why_a_dashboard_never_takes_an_outcome_is_kept)
+{
+	find_owed(1);
+	world_ready(&world);
+	world_says(&world, (struct message){.type = MESSAGE_UNDELIVERABLE,
+				   .undeliverable = {.run = text_of("run-01"),
+					   .reason = text_of("HTTP 413: Payload Too Large")}});
+	cr_assert(world_stored(&world, ACT_MARK) != NULL);
+	uint32_t index = world_stored(&world, ACT_MARK)->run;
+	const struct rules_run *run = &world.rules.runs[index];
+	cr_assert(eq(str, (char *)run->undeliverable, "HTTP 413: Payload Too Large"));
+	world_done(&world, ACT_MARK, index, 0);
+	cr_assert(eq(int, (int)run->telling, TELLING_FAILED));
+}

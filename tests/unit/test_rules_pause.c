@@ -209,3 +209,33 @@ Test(rules_pause, a_resume_while_it_is_being_kept_is_kept_after_it)
 	stored(0);
 	cr_assert(text_is(replied()->reply.text, "resumed"));
 }
+
+Test(rules_pause, its_end_is_looked_for_on_both_clocks)
+{
+	world_start(&world, PROTOCOL_NONE);
+	jump_ms = 0;
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	pause_for(2 * PAUSE_LOOK_MS + 1000);
+	/* The wall clock may jump; the monotonic one does not. */
+	cr_assert(eq(u64, rules_due(&world.rules).ns, (world.ms + PAUSE_LOOK_MS) * NS_PER_MS));
+	pass(2 * PAUSE_LOOK_MS);
+	cr_assert(eq(u64, rules_due(&world.rules).ns, (world.ms + 1000) * NS_PER_MS));
+}
+
+Test(rules_pause, whoever_asks_is_answered_and_the_worker_hears_of_it)
+{
+	up(PROTOCOL_HTTP);
+	ask(false, 0);
+	cr_assert(replied() != NULL);
+	cr_assert(eq(u64, replied()->reply.client, 9));
+	cr_assert(replied()->reply.is_good && replied()->reply.is_said);
+	cr_assert(text_is(replied()->reply.text, "it was not paused"));
+	ask(true, HOUR_MS);
+	cr_assert(world_sent(&world, MESSAGE_PAUSED)->paused.paused);
+	stored(0);
+	cr_assert(replied() != NULL);
+	/* Once: what the clock ends later has nobody who waits for it. */
+	pass(HOUR_MS);
+	cr_assert(not(world.rules.pause.is_on));
+	cr_assert(replied() == NULL);
+}
