@@ -237,7 +237,8 @@ void cleaner_line(struct text text, uint32_t chars_max, bool keep_utf8, char *to
 	uint32_t size = 0;
 	uint32_t chars = 0;
 	check(room > 0);
-	bytes_init(&line, 4 * text.size + TAB_COLUMNS);
+	/* A tab grows most. All has room: what is put in first is what is wanted. */
+	bytes_init(&line, TAB_COLUMNS * text.size + TAB_COLUMNS);
 	cleaner_init(&cleaner, &line, keep_utf8);
 	cleaner_feed(&cleaner, 0, text);
 	while (line.size > 0 &&

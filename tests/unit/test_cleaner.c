@@ -122,6 +122,9 @@ Test(cleaner, lines_are_cut_at_characters)
 	cr_assert(eq(str, line, "gr\xc3\xbc\xc3\x9f"));
 	cleaner_line(text_of("eins\nzwei\n"), 40, true, line, sizeof(line));
 	cr_assert(eq(str, line, "eins zwei"));
+	/* Tabs grow more than anything else. */
+	cleaner_line(text_of("\t\t\t\xc3\xbc\t\t\t\t\t\tend"), 30, true, line, sizeof(line));
+	cr_assert(eq(str, line, "                        \xc3\xbc     "));
 	cleaner_line(text_of(""), 40, true, line, sizeof(line));
 	cr_assert(eq(str, line, ""));
 }
