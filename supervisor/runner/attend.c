@@ -9,7 +9,7 @@
 #include "supervisor/runner/run.h"
 
 #define READ_BYTES (64 * 1024)
-/* A flood must not keep the FIFO and the deadline waiting. */
+/* A flood must not keep the FIFO and the deadline waiting. As much as a widened pipe holds. */
 #define READS_A_TURN 16
 
 uint64_t run_ms(const struct run *run)
@@ -94,4 +94,12 @@ void run_attend(struct run *run, uint64_t ms)
 		take_output(run, &run->error, STREAM_STDERR);
 	if (wait[4].revents) /* the supervisor is gone */
 		ask(run, ASKED_INTERRUPT);
+}
+
+void run_drain(struct run *run)
+{
+	if (run->output >= 0)
+		take_output(run, &run->output, STREAM_STDOUT);
+	if (run->error >= 0)
+		take_output(run, &run->error, STREAM_STDERR);
 }

@@ -193,6 +193,8 @@ static bool run_step(struct run *run, const struct step *step, struct ended *end
 	run->output = process.output;
 	run->error = process.error;
 	*ended = watch(run, process.pid);
+	/* Who was ended may have said why right before, faster than it was read. */
+	run_drain(run);
 	fd_drop(&run->output);
 	fd_drop(&run->error);
 	sink_end_line(&run->sink);

@@ -420,6 +420,35 @@ Test(runner, a_look_returns_standard_output_whatever_else_is_said)
 	cr_assert(eq(str, text, "one\ntwo\n"));
 }
 
+/* ---- what it says at its end ---- */
+
+Test(runner, s17_what_a_command_says_when_it_is_ended_is_kept)
+{
+	lone_runner_open(&lone);
+	if (!has_program("python3"))
+		cr_skip_test("skipped: there is no python3");
+	/* More than one look of the runner's takes, and then it is gone. */
+	lone_runner_stub(&lone, "nixos-rebuild",
+		"#!/usr/bin/env python3\nimport os, signal, time\n"
+		"def end(*ignored):\n"
+		"    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+		"    data = b'x' * 3000000 + b'\\nlast words\\n'\n"
+		"    while data:\n"
+		"        data = data[os.write(1, data):]\n"
+		"    os._exit(3)\n"
+		"signal.signal(signal.SIGTERM, end)\n"
+		"open(os.environ['HOME'] + '/running', 'w').close()\n"
+		"while True:\n"
+		"    time.sleep(100)\n");
+	lone.plan.grace_ms = 10000;
+	lone_runner_start(&lone, "switch");
+	lone_runner_await(&lone, "running", 10000);
+	lone_runner_say(&lone, 't');
+	lone_runner_wait(&lone, 20000);
+	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_CANCELLED));
+	cr_assert(eq(u64, lone.record.output_bytes, 3000012));
+}
+
 /* ---- what a step is given ---- */
 
 Test(runner, a_step_sees_no_repository_but_its_own)
