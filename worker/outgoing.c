@@ -31,6 +31,14 @@ static bool add_text(json_t *root, const char *name, const char *text)
 	return json_object_set_new(root, name, json_string(text)) == 0;
 }
 
+/* What the configuration says may have any bytes; JSON may not. */
+static bool add_place(json_t *root, const char *name, const char *text)
+{
+	char line[URL_BYTES_MAX + 1];
+	cleaner_line(text_of(text), URL_BYTES_MAX, true, line, sizeof(line));
+	return add_text(root, name, line);
+}
+
 static bool add_legal(const struct outgoing *outgoing, json_t *root, const char *name,
 	const char *field, const char *text)
 {
@@ -86,7 +94,7 @@ int outgoing_register(const struct outgoing *outgoing, const struct agent_action
 		payload_add_interval(root, "heartbeat_interval", host->interval_ms) &&
 		add_legal(outgoing, root, "location", "location", host->location) &&
 		add_legal(outgoing, root, "device_type", "device_type", host->device_type) &&
-		add_text(root, "repo_url", repo) && add_text(root, "repo_dir", host->repo_dir) &&
+		add_place(root, "repo_url", repo) && add_place(root, "repo_dir", host->repo_dir) &&
 		add_program(outgoing, root);
 	return write_message("register", root, is_whole, to);
 }

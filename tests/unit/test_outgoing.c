@@ -50,6 +50,39 @@ Test(outgoing, a_line_is_json_whatever_its_bytes_are)
 	}
 }
 
+/* A path may have any bytes, and a message that cannot be made would never be: the host would try
+ * for ever. */
+Test(outgoing, a_host_with_an_odd_path_registers)
+{
+	struct host host = {.interval_ms = 5000};
+	struct facts facts = {.os_name = ""};
+	struct facts_program program = {.hash = ""};
+	struct payload payload = {0};
+	struct bytes message;
+	char path[] = "/home/jos\xe9/nixcfg", address[] = "git@h:jos\xe9.git", empty[] = "";
+#define X(field) host.field = empty;
+	HOST_TEXTS(X)
+#undef X
+	host.repo_dir = path;
+	host.repo_url = address;
+	const struct outgoing all = {.host = &host,
+		.facts = &facts,
+		.program = &program,
+		.lock_hash = "",
+		.payload = &payload};
+	const struct agent_action_announce announce = {TEXT_NONE, TEXT_NONE};
+	bytes_init(&message, 64 * 1024);
+	cr_assert(eq(int, outgoing_register(&all, &announce, &message), 0));
+	json_t *root = json_loadb((const char *)message.data, message.size, 0, NULL);
+	const json_t *said = json_object_get(root, "payload");
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(said, "repo_dir")),
+		"/home/jos?/nixcfg"));
+	cr_assert(eq(str, (char *)json_string_value(json_object_get(said, "repo_url")),
+		"git@h:jos?.git"));
+	json_decref(root);
+	bytes_finish(&message);
+}
+
 static json_t *status_of(uint64_t outcome, int64_t code, const char *reason, const char *run)
 {
 	struct bytes message;
