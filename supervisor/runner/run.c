@@ -165,20 +165,21 @@ static struct ended watch(struct run *run, pid_t main)
 		}
 		if (has_ended && run->output < 0 && run->error < 0)
 			return ended_by_itself(run, status);
-		if (mono_reached(now, held)) {
+		struct mono due = mono_earlier(limit(run), held);
+		if (has_ended && mono_reached(now, due)) {
 			/* What this step left must not meddle with the next one. */
 			list_leftovers(run);
 			run_end_tree(run, run->asked != ASKED_KILL, LEFTOVER_GRACE_MS);
 			return ended_by_itself(run, status);
 		}
-		if (!has_ended && mono_reached(now, limit(run))) {
+		if (mono_reached(now, due)) {
 			struct ended ended = {asked_outcome(run->asked), 0};
 			run_end_tree(run, run->asked != ASKED_KILL,
 				run->asked == ASKED_INTERRUPT ? INTERRUPT_GRACE_MS
 							      : run->plan.grace_ms);
 			return ended;
 		}
-		run_attend(run, mono_ms_until(now, mono_earlier(limit(run), held)));
+		run_attend(run, mono_ms_until(now, due));
 	}
 }
 

@@ -2,6 +2,7 @@
 /* One runner alone: its steps, what it leaves, and what it says when the system fails it. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -418,6 +419,23 @@ Test(runner, a_look_returns_standard_output_whatever_else_is_said)
 	cr_assert(eq(int, (int)lone.report.type, REPORT_PROBED));
 	snprintf(text, sizeof(text), "%.*s", TEXT_ARGS(lone.report.probed.output));
 	cr_assert(eq(str, text, "one\ntwo\n"));
+}
+
+Test(runner, s16_a_cancel_does_not_wait_for_a_child_that_keeps_stdout)
+{
+	lone_runner_open(&lone);
+	lone_runner_stub(
+		&lone, "nixos-rebuild", "#!/bin/sh\nsleep 1000 &\ntouch $HOME/running\nexit 3\n");
+	lone_runner_start(&lone, "switch");
+	lone_runner_await(&lone, "running", 5000);
+	poll(NULL, 0, 200);
+	lone_runner_say(&lone, 't');
+	lone_runner_wait(&lone, 10000);
+	/* Its own end was before. */
+	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_EXITED));
+	cr_assert(eq(i64, lone.record.code, 3));
+	cr_assert(lt(u64, lone.record.took_ms, OUTPUT_HELD_MS));
+	cr_assert(eq(u64, lone.record.ended_count, 1));
 }
 
 /* ---- what it says at its end ---- */
