@@ -152,6 +152,7 @@ int journal_open(struct run *run)
 {
 	if (wait_for_turn(run) < 0 || open_record(run) < 0)
 		return -1;
+	run_begin(run); /* the wait was not the command's */
 	cgroup_create(&run->cgroup, run->plan.run);
 	open_files(run);
 	if (write_started(run) < 0) {

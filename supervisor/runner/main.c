@@ -66,8 +66,7 @@ static int read_plan(struct run *run, uint8_t *room, size_t size)
 
 static void begin(struct run *run)
 {
-	run->started = mono_now();
-	run->deadline = mono_after(run->started, run->plan.deadline_ms);
+	run_begin(run);
 	run->proof.method = "none";
 	run->stage = "start";
 }

@@ -403,6 +403,12 @@ static void add_reason(struct run *run, const char *more)
 			more);
 }
 
+void run_begin(struct run *run)
+{
+	run->started = mono_now();
+	run->deadline = mono_after(run->started, run->plan.deadline_ms);
+}
+
 void run_steps(struct run *run)
 {
 	struct step step;

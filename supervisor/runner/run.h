@@ -62,6 +62,8 @@ struct run {
 	bool is_killed; /* the last tree that was ended did not go when it was asked to */
 };
 
+/* The time of the command begins. */
+void run_begin(struct run *run);
 /* Runs the plan's steps and fills in the outcome. Whatever it started is ended when it returns, or
  * is counted in the proof. */
 void run_steps(struct run *run);

@@ -2,11 +2,13 @@
 /* One runner alone: its steps, what it leaves, and what it says when the system fails it. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "tests/system/lone_runner.h"
@@ -419,6 +421,24 @@ Test(runner, a_look_returns_standard_output_whatever_else_is_said)
 	cr_assert(eq(int, (int)lone.report.type, REPORT_PROBED));
 	snprintf(text, sizeof(text), "%.*s", TEXT_ARGS(lone.report.probed.output));
 	cr_assert(eq(str, text, "one\ntwo\n"));
+}
+
+Test(runner, the_time_of_a_command_begins_with_its_turn)
+{
+	char runs[128];
+	lone_runner_open(&lone);
+	lone_runner_stub(&lone, "nixos-rebuild", "#!/bin/sh\nsleep 0.3\n");
+	/* Another runner holds the folder, as one does whose tree does not go. */
+	snprintf(runs, sizeof(runs), "%s/runs", lone.folder);
+	int turn = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(turn >= 0 && flock(turn, LOCK_EX | LOCK_NB) == 0);
+	lone.plan.deadline_ms = 2000;
+	lone_runner_start(&lone, "switch");
+	poll(NULL, 0, 3000);
+	close(turn);
+	lone_runner_wait(&lone, 10000);
+	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_EXITED));
+	cr_assert(lt(u64, lone.record.took_ms, 2000));
 }
 
 Test(runner, s16_a_cancel_does_not_wait_for_a_child_that_keeps_stdout)
