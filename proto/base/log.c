@@ -2,6 +2,7 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,9 +89,11 @@ __attribute__((format(printf, 2, 0))) static void log_line(
 	size_t size = head < 0 ? 0 : (size_t)head;
 	size += escape(text, line + size, sizeof(line) - size - 1);
 	line[size++] = '\n';
-	/* A full or closed log must never stop the agent: one try, the result ignored. */
-	ssize_t ignored = write(STDERR_FILENO, line, size);
-	(void)ignored;
+	/* A full or closed log must never stop the agent: one try where there is room, the result
+	 * ignored. The descriptor is others' too, so it stays one that waits. */
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT))
+		(void)!write(STDERR_FILENO, line, size);
 	errno = kept;
 }
 
