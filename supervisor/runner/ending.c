@@ -27,10 +27,10 @@ static bool is_empty(void)
 	}
 }
 
-/* The cgroup knows also those whose parent is somebody else. */
+/* The cgroup, or the session, knows also those whose parent is somebody else. */
 static bool is_over(const struct run *run)
 {
-	return is_empty() && cgroup_is_empty(&run->cgroup);
+	return is_empty() && cgroup_is_empty(&run->cgroup) && !tree_has_strays();
 }
 
 static bool is_hurried(const struct run *run)

@@ -37,8 +37,11 @@ struct tree_search {
 	uint64_t since; /* younger children of the keeper with a name of ours are its own too */
 };
 
-/* Fills in the living descendants of this process, by pid. False where the kernel does not tell. */
+/* Fills in the living processes of the run, by pid. False where the kernel does not tell. */
 bool tree_list(struct tree *tree);
+/* Whether processes of the run live that are no descendants of this one any more: waitpid says
+ * nothing of them. */
+bool tree_has_strays(void);
 /* Fills in what the dead runner left, and all descendants of these; never this process. */
 bool tree_list_left(struct tree *tree, const struct tree_search *search);
 /* Sends a signal to each that is not in told (NULL: to all); how many it reached. Both lists are by

@@ -157,6 +157,12 @@ bool tree_list(struct tree *tree)
 	return true;
 }
 
+/* Whoever loses its parent becomes a child of the subreaper. */
+bool tree_has_strays(void)
+{
+	return false;
+}
+
 /* A session outlives its leader, and its number with it: a leader of that number who started at
  * another time has a session of his own, and none of ours is left. */
 static bool is_session_ours(const struct table *table, const struct tree_search *search)
