@@ -102,4 +102,7 @@ void run_drain(struct run *run)
 		take_output(run, &run->output, STREAM_STDOUT);
 	if (run->error >= 0)
 		take_output(run, &run->error, STREAM_STDERR);
+	/* The last line has no end of its own, perhaps. */
+	take_lines(run, STREAM_STDOUT, "\n", 1);
+	take_lines(run, STREAM_STDERR, "\n", 1);
 }

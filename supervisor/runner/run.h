@@ -77,7 +77,8 @@ const char *step_program(const struct step *step);
 uint64_t run_ms(const struct run *run);
 /* Waits at most ms for something to happen and takes it in: output, signals, the FIFO. */
 void run_attend(struct run *run, uint64_t ms);
-/* Takes in what the step's pipes hold, and no more than that: something may still write. */
+/* Takes in what the step's pipes hold, and no more than that: something may still write. With it
+ * the step's lines end. */
 void run_drain(struct run *run);
 /* After the result is told: while something of the tree is left this process stays, and with it the
  * place of the command, until SIGTERM. The record is given free, for others mark it. */

@@ -487,6 +487,17 @@ Test(runner, s17_what_a_command_says_when_it_is_ended_is_kept)
 	cr_assert(eq(u64, lone.record.output_bytes, 3000012));
 }
 
+/* The line that git did not end is no part of the next step's first one. */
+Test(runner, a_line_belongs_to_its_step)
+{
+	lone_runner_open(&lone);
+	lone_runner_stub(&lone, "git", "#!/bin/sh\nprintf 'no end' >&2\n");
+	lone_runner_stub(&lone, "nixos-rebuild",
+		"#!/bin/sh\necho 'warning: the following units failed: a.service' >&2\nexit 4\n");
+	lone_runner_run(&lone, "pull-switch");
+	expect("4: switched, but units failed: a.service");
+}
+
 /* ---- what a step is given ---- */
 
 Test(runner, a_step_sees_no_repository_but_its_own)
