@@ -106,8 +106,14 @@ struct lines {
 static bool lines_open(struct lines *lines, const char *folder, const char *name, uint64_t most)
 {
 	char path[GIT_TEXT_BYTES_MAX];
+	own_fd fd = -1;
 	lines->left = most;
-	lines->file = join(path, folder, name) ? fopen(path, "re") : NULL;
+	/* Opening a FIFO would wait for its writer. */
+	if (join(path, folder, name))
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	lines->file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (lines->file)
+		steal_fd(&fd);
 	return lines->file != NULL;
 }
 

@@ -125,6 +125,15 @@ Test(facts, a_packed_ref)
 	cr_assert(eq(str, commit("r", FACTS_COMMIT_KNOWN), HASH_A));
 }
 
+/* Whoever owns the repository must not be able to hold the worker. */
+Test(facts, what_is_no_file_is_not_waited_for, .timeout = 10)
+{
+	put("r/.git/HEAD", "ref: refs/heads/main\n");
+	cr_assert(eq(int, mkfifo(in_root("r/.git/packed-refs"), 0600), 0));
+	cr_assert(eq(int, mkfifo(in_root("r/.git/config"), 0600), 0));
+	cr_assert(eq(str, commit("r", FACTS_COMMIT_NONE), ""));
+}
+
 Test(facts, a_loose_ref_is_newer_than_a_packed_one)
 {
 	put("r/.git/HEAD", "ref: refs/heads/main\n");
