@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "worker/upgrade.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "proto/base/time.h"
 #include "worker/cleaner.h"
 
 #define KEY_RAW_BYTES 16
@@ -114,15 +116,23 @@ static enum upgrade_verdict refuse(struct upgrade *upgrade, const char *words)
 	return UPGRADE_REFUSED;
 }
 
+/* Seconds, or a date. */
+static uint64_t read_wait_ms(const char *value)
+{
+	int64_t now_s = wall_ms(wall_now()) / 1000;
+	time_t date = isdigit((unsigned char)*value) ? -1 : curl_getdate(value, NULL);
+	if (date >= 0)
+		return (int64_t)date > now_s ? ((uint64_t)date - (uint64_t)now_s) * 1000 : 0;
+	unsigned long long seconds = strtoull(value, NULL, 10);
+	return seconds < UINT32_MAX ? seconds * 1000 : 0;
+}
+
 static enum upgrade_verdict read_refusal(struct upgrade *upgrade, struct text head)
 {
 	char value[VALUE_BYTES];
 	char words[VALUE_BYTES];
-	unsigned long long seconds = 0;
 	if (find_value(head, "Retry-After", value))
-		seconds = strtoull(value, NULL, 10);
-	if (seconds < UINT32_MAX)
-		upgrade->retry_after_ms = seconds * 1000;
+		upgrade->retry_after_ms = read_wait_ms(value);
 	snprintf(words, sizeof(words), "HTTP %u%s", (unsigned)upgrade->code,
 		upgrade->code >= 300 && upgrade->code < 400
 			? ": redirects are not followed"

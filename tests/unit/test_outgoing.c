@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "worker/notice.h"
 #include "worker/outgoing.h"
@@ -205,6 +207,22 @@ Test(upgrade, only_the_right_answer_opens_a_websocket)
 	struct upgrade upgrade = {.key = "dGhlIHNhbXBsZSBub25jZQ=="};
 	upgrade_read(&upgrade, text_of(good));
 	cr_assert(eq(u32, upgrade.head_bytes, (uint32_t)strlen(good) - 4));
+}
+
+Test(upgrade, a_refusal_may_name_a_date)
+{
+	char answer[128], date[64];
+	time_t then = time(NULL) + 3600;
+	struct upgrade upgrade = {.key = ""};
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then));
+	snprintf(answer, sizeof(answer), "HTTP/1.1 503 Busy\r\nRetry-After: %s\r\n\r\n", date);
+	cr_assert(eq(int, upgrade_read(&upgrade, text_of(answer)), UPGRADE_REFUSED));
+	cr_expect(le(u64, upgrade.retry_after_ms, 3600 * 1000));
+	cr_expect(ge(u64, upgrade.retry_after_ms, 3500 * 1000));
+	upgrade = (struct upgrade){.key = ""};
+	upgrade_read(&upgrade, text_of("HTTP/1.1 503 Busy\r\n"
+				       "Retry-After: Sat, 01 Jan 2000 00:00:00 GMT\r\n\r\n"));
+	cr_expect(eq(u64, upgrade.retry_after_ms, 0));
 }
 
 Test(upgrade, the_request_names_host_path_and_token)
