@@ -143,8 +143,8 @@ static enum upgrade_verdict read_refusal(struct upgrade *upgrade, struct text he
 
 enum upgrade_verdict upgrade_read(struct upgrade *upgrade, struct text answer)
 {
-	unsigned code = 0;
 	char first[64];
+	char digits[4];
 	char value[VALUE_BYTES];
 	const char *end = answer.size ? memmem(answer.data, answer.size, "\r\n\r\n", 4) : NULL;
 	if (!end)
@@ -153,10 +153,11 @@ enum upgrade_verdict upgrade_read(struct upgrade *upgrade, struct text answer)
 	struct text head = {answer.data, upgrade->head_bytes};
 	snprintf(first, sizeof(first), "%.*s",
 		(int)(head.size < sizeof(first) ? head.size : sizeof(first) - 1), head.data);
-	if (sscanf(first, "HTTP/1.%*c %3u", &code) != 1 || code < 100)
+	/* %u would take a sign, too, and make any number of it. */
+	if (sscanf(first, "HTTP/1.%*c %3[0-9]", digits) != 1 || strtoul(digits, NULL, 10) < 100)
 		return refuse(upgrade, "the answer is not HTTP");
-	upgrade->code = code;
-	if (code != 101)
+	upgrade->code = strtoul(digits, NULL, 10);
+	if (upgrade->code != 101)
 		return read_refusal(upgrade, head);
 	if (!find_value(head, "Upgrade", value) || strcasecmp(value, "websocket") != 0 ||
 		!is_accepted(upgrade, head))

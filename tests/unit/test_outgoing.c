@@ -195,6 +195,10 @@ Test(upgrade, only_the_right_answer_opens_a_websocket)
 		{"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n", UPGRADE_REFUSED, 503, 7000},
 		{"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n", UPGRADE_REFUSED, 302, 0},
 		{"SSH-2.0-OpenSSH\r\n\r\n", UPGRADE_REFUSED, 0, 0},
+		/* A code is three digits: an event holds no more. */
+		{"HTTP/1.1 -5 No\r\n\r\n", UPGRADE_REFUSED, 0, 0},
+		{"HTTP/1.1 +99 No\r\n\r\n", UPGRADE_REFUSED, 0, 0},
+		{"HTTP/1.1 No\r\n\r\n", UPGRADE_REFUSED, 0, 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct upgrade upgrade = {.key = "dGhlIHNhbXBsZSBub25jZQ=="};
