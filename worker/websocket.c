@@ -573,8 +573,10 @@ void websocket_close(struct websocket *websocket, uint64_t id, struct text reaso
 
 void websocket_hurry(struct websocket *websocket, uint64_t id)
 {
-	if (websocket->id != id || websocket->state != WEBSOCKET_CONNECTING)
+	bool is_connecting = websocket->state == WEBSOCKET_CONNECTING;
+	if (websocket->id != id || (!is_connecting && websocket->state != WEBSOCKET_UPGRADING))
 		return;
-	websocket->multi.lookup_hangs = true; /* perhaps: then its thread is counted */
+	if (is_connecting)
+		websocket->multi.lookup_hangs = true; /* perhaps: then its thread is counted */
 	end_with(websocket, "the network changed while connecting");
 }

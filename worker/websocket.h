@@ -44,5 +44,5 @@ void websocket_work(struct websocket *websocket, struct mono now);
 /* Sends what was queued since, as far as it goes. */
 void websocket_flush(struct websocket *websocket);
 struct mono websocket_due(const struct websocket *websocket);
-/* Gives a connection up that is still being made: the network changed. */
+/* Gives a connection up that is still being made, or waits for its upgrade: the network changed. */
 void websocket_hurry(struct websocket *websocket, uint64_t id);
