@@ -137,6 +137,7 @@ struct world {
 	uint32_t reports;
 	uint32_t delivered;
 	uint32_t overflows;
+	uint32_t progress;
 	struct agent_event_answer heartbeat_answer;
 	struct agent_event_answer report_answer;
 	struct news news;
@@ -200,6 +201,10 @@ static void react(struct world *world, const struct agent_action *action)
 	case ACTION_STATUS:
 		world->reports++;
 		answer(world, action->status.id, &world->report_answer);
+		return;
+	case ACTION_PROGRESS:
+		world->progress++;
+		answer(world, action->progress.id, &world->report_answer);
 		return;
 	case ACTION_DELIVERED:
 		world->delivered++;
@@ -310,6 +315,22 @@ Test(agent, sends_at_most_twenty_reports_a_minute_and_keeps_beating)
 		cr_assert(gt(u32, world->overflows, 0));
 		cr_assert(ge(u32, world->heartbeats, 20));
 	}
+}
+
+Test(agent, tells_of_a_test_at_most_forty_five_times_a_minute)
+{
+	struct world *world = make(30000);
+	open_gate(world);
+	step(world, &(struct agent_event){.type = EVENT_STARTED,
+			    .started = {.run = text_of("test-1"),
+				    .command = text_of("test"),
+				    .owed = true}});
+	for (uint64_t ms = 1000; ms <= RATE_WINDOW_MS; ms += 100) {
+		run_until(world, ms);
+		step(world, &(struct agent_event){.type = EVENT_PROGRESSED,
+				    .progressed = {.run = text_of("test-1"), .stage = TEXT_NONE}});
+	}
+	cr_assert(eq(u32, world->progress, PROGRESS_MINUTE_MAX));
 }
 
 Test(agent, never_turns_in_a_circle)
