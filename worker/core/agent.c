@@ -93,7 +93,6 @@ static void on_started(struct agent *agent, struct mono now,
 		return;
 	text_copy(started->run, test->run, sizeof(test->run));
 	test->is_news = false;
-	test->due = (struct mono){0};
 	action_add(actions, ACTION_FOLLOW)->follow.run = text_of(test->run);
 }
 
@@ -102,7 +101,7 @@ static void on_progressed(struct agent *agent, const struct agent_event_progress
 {
 	if (has_session(agent))
 		delivery_progressed(agent, progressed, actions);
-	else if (agent->test.run[0] && text_is(progressed->run, agent->test.run))
+	else if (text_is(progressed->run, agent->test.run))
 		agent->test.is_news = true;
 }
 
@@ -130,10 +129,9 @@ static void on_ended(struct agent *agent, struct mono now, const struct agent_ev
 		delivery_ended(agent, now, ended, actions);
 		return;
 	}
-	if (agent->test.run[0] && text_is(ended->run, agent->test.run)) {
+	if (text_is(ended->run, agent->test.run)) {
 		action_add(actions, ACTION_UNFOLLOW)->unfollow.run = ended->run;
 		agent->test.run[0] = '\0';
-		agent->test.is_news = false;
 	}
 	if (!ended->owed)
 		contact_hasten(&agent->contact, now);

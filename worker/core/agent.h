@@ -69,7 +69,7 @@ struct request {
 struct agent_test {
 	char run[RUN_NAME_BYTES_MAX + 1]; /* empty: none */
 	bool is_news;                     /* its progress was not told yet */
-	struct mono due;
+	struct mono due;                  /* of the next, whichever test runs then */
 	struct rate rate;
 };
 
