@@ -138,6 +138,7 @@ struct world {
 	uint32_t delivered;
 	uint32_t overflows;
 	uint32_t progress;
+	bool is_away; /* no connection is made, and none is refused */
 	struct agent_event_answer heartbeat_answer;
 	struct agent_event_answer report_answer;
 	struct news news;
@@ -163,6 +164,8 @@ static void react_session(struct world *world, const struct agent_action *action
 	char run[RUN_NAME_BYTES_MAX + 1];
 	switch ((int)action->type) {
 	case ACTION_CONNECT:
+		if (world->is_away)
+			return;
 		step(world, &(struct agent_event){
 				    .type = EVENT_CONNECTED, .connected = {action->connect.id}});
 		return;
@@ -250,6 +253,7 @@ static struct world *make_with(enum protocol protocol, uint64_t interval_ms)
 		.has_own_token = true,
 		.has_shared_token = true};
 	memset(&world, 0, sizeof(world));
+	memset(&world.agent, 0xa5, sizeof(world.agent)); /* whatever was there */
 	agent_init(&world.agent, &limits);
 	news_init(&world.news);
 	world.heartbeat_answer.result = world.report_answer.result = ANSWER_GOOD;
@@ -441,6 +445,10 @@ Test(agent, tells_of_a_websocket_when_it_is_up_and_when_it_is_tried_again)
 	cr_assert(eq(u64, world->said.link, LINK_WAITING));
 	cr_assert(eq(u64, world->said.retry_ms, wait_ms(world)));
 	cr_assert(le(u64, world->said.contact_ms, SESSION_PING_EVERY_MS));
+	world->is_away = true;
+	run_until(world, world->ms + wait_ms(world) + 1);
+	cr_assert(eq(u64, world->said.link, LINK_CONNECTING));
+	cr_assert(eq(u64, world->said.retry_ms, UINT64_MAX));
 }
 
 /* Two of one name must not take the place from each other for ever. */
