@@ -116,11 +116,15 @@ bool transport_set_up(const struct transport *transport, CURL *easy)
 	} numbers[] = {
 		{CURLOPT_NOSIGNAL, 1},
 		{CURLOPT_QUICK_EXIT, 1}, /* else a silent name server blocks the clean-up */
-		{CURLOPT_FOLLOWLOCATION, 0}, {CURLOPT_CONNECTTIMEOUT_MS, TRANSPORT_CONNECT_MS},
+		{CURLOPT_FOLLOWLOCATION, 0},
+		{CURLOPT_CONNECTTIMEOUT_MS, TRANSPORT_CONNECT_MS},
 		{CURLOPT_TIMEOUT_MS, TRANSPORT_TOTAL_MS},
-		{CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2}, {CURLOPT_SSL_VERIFYPEER, 1},
-		{CURLOPT_SSL_VERIFYHOST, 2}, {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
-		{CURLOPT_HEADEROPT, CURLHEADER_SEPARATE}, /* a proxy never sees the token */
+		{CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+		{CURLOPT_SSL_VERIFYPEER, 1},
+		{CURLOPT_SSL_VERIFYHOST, 2},
+		{CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+		/* The proxy of a tunnel never sees the token. */
+		{CURLOPT_HEADEROPT, CURLHEADER_SEPARATE},
 	};
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if (curl_easy_setopt(easy, numbers[i].option, numbers[i].value) != CURLE_OK)

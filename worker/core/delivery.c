@@ -256,7 +256,7 @@ void delivery_told(struct agent *agent, struct text command, struct actions *act
 	}
 	if (handover_is_full(&agent->handover)) {
 		report_plain(agent, command, OUTCOME_REFUSED,
-			"the host's disk does not take commands now", actions);
+			"too many commands wait for the host's disk", actions);
 		return;
 	}
 	if (has_enough_refused(agent)) {
