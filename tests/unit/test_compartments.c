@@ -53,6 +53,7 @@ Test(compartments, follow_what_happened)
 			"+~!!"},
 		{"rollback", 0, "", "+~+~"},
 		{"refresh-lock", 0, "nonsense", "+~+~"},
+		{"refresh-all", 0, "disk: error: full; lock: ok: 1 days old", "+++~"},
 	};
 	struct compartments compartments = {0};
 	char text[64];
