@@ -228,14 +228,23 @@ void runs_sent(
 
 static_assert(RUNS_KNOWN_MAX <= 64, "a bit for each run");
 
-/* What was asked for before the worker began, and waits, be it for the disk: a stop means it. The
- * oldest first. */
+/* Somebody's runner has the record; without its pid that has not begun it. */
+static bool has_begun(const struct rules_run *run)
+{
+	return run->state == RUN_GOING && run->pid > 1;
+}
+
+/* What was asked for before the worker began, and waits, be it for the disk or for its runner's
+ * turn: a stop means it. The oldest first. */
 static void tell_waiting(struct rules *rules, struct rules_actions *actions)
 {
 	for (uint64_t told = 0; runs_has_room(actions);) {
 		uint32_t oldest = RULES_NO_RUN;
 		for (uint32_t i = 0; i < rules->run_count; i++) {
-			if (is_waiting(&rules->runs[i]) && !(told >> i & 1) &&
+			const struct rules_run *run = &rules->runs[i];
+			bool waits = is_waiting(run) ||
+				     (run->state == RUN_GOING && !has_begun(run));
+			if (waits && !(told >> i & 1) &&
 				(oldest == RULES_NO_RUN ||
 					rules->runs[i].sequence < rules->runs[oldest].sequence))
 				oldest = i;
@@ -256,7 +265,7 @@ void runs_worker_ready(struct rules *rules, struct rules_actions *actions)
 	tell_waiting(rules, actions);
 	/* There is one, but for records that somebody else holds. */
 	for (uint32_t i = 0; i < rules->run_count && runs_has_room(actions); i++) {
-		if (rules->runs[i].state == RUN_GOING)
+		if (has_begun(&rules->runs[i]))
 			tell_started(rules, &rules->runs[i], actions);
 	}
 	runs_tell_owed(rules, actions);
@@ -702,9 +711,9 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 	if (run->state != RUN_SETTLING && run->state != RUN_GOING)
 		return;
 	if (event->stored.is_live) {
-		bool is_news = !run->is_adopted && run->state == RUN_SETTLING;
+		bool was_told = run->is_adopted && has_begun(run);
 		adopt(rules, index, record, actions);
-		if (is_news)
+		if (!was_told && has_begun(run))
 			tell_started(rules, run, actions);
 		return;
 	}

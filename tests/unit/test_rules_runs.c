@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "supervisor/rules_parts.h"
 #include "tests/unit/rules_world.h"
 
 #include <errno.h>
@@ -295,7 +296,7 @@ static void settled(uint32_t run, enum rules_act act, enum record_state state, b
 		.outcome = state == RECORD_FINISHED ? OUTCOME_LOST : OUTCOME_NONE,
 		.origin = ORIGIN_DASHBOARD,
 		.command = "pull",
-		.pid = 4711,
+		.pid = state == RECORD_WAITING ? 0 : 4711,
 		.started_mono_ms = 1000,
 		.deadline_ms = 120000};
 	struct rules_event event = world_event(&world, EVENT_STORED);
@@ -547,11 +548,16 @@ Test(rules_runs, what_another_runner_began_is_named_to_the_worker)
 	world_done(&world, ACT_ACCEPT, run, 0);
 	runner_exits(run);
 	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	/* That one waits for its turn. */
+	settled(run, ACT_SETTLE, RECORD_WAITING, true);
+	cr_assert(world_sent(&world, MESSAGE_STARTED) == NULL);
+	runs_worker_ready(&world.rules, &world.actions);
+	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
+	cr_assert(world_sent(&world, MESSAGE_STARTED) == NULL);
 	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
 	cr_assert(world_sent(&world, MESSAGE_STARTED) != NULL);
 	cr_assert(eq(u64, world_sent(&world, MESSAGE_STARTED)->started.pid, 4711));
 	/* It goes on: another look is no news. */
-	runner_exits(run);
 	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
 	cr_assert(world_sent(&world, MESSAGE_STARTED) == NULL);
 }
