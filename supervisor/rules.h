@@ -443,6 +443,9 @@ struct mono rules_due(const struct rules *rules);
 uint32_t rules_busy_run(const struct rules *rules);
 /* PAUSE_FOR_EVER where no end is set or it is not paused. */
 uint64_t rules_pause_left_ms(const struct rules *rules);
+/* Whether the record's end says something of the host: of those the newest of each command is
+ * found at a start and told to each new worker. */
+bool rules_is_history(const struct record *record);
 /* A run that ended and whose runner is still there, because something of its tree is; or
  * RULES_NO_RUN. Until it is gone nothing else starts. */
 uint32_t rules_leftover_run(const struct rules *rules);

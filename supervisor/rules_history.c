@@ -19,14 +19,23 @@ static struct rules_past *find_place(struct rules *rules, struct text command)
 	return oldest;
 }
 
+/* What was refused, or cancelled before it began, says nothing about the host; nor does a command
+ * of its own, of which there may be more than places. */
+static bool says_something(const char *command, enum outcome outcome, bool has_begun)
+{
+	bool is_real = outcome != OUTCOME_REFUSED && outcome != OUTCOME_NONE &&
+		       (outcome != OUTCOME_CANCELLED || has_begun);
+	return is_real && ops_find(text_of(command), PROTOCOL_WEBSOCKET) != NULL;
+}
+
+bool rules_is_history(const struct record *record)
+{
+	return record->state == RECORD_FINISHED &&
+	       says_something(record->command, record->outcome, record->pid != 0);
+}
+
 static void note(struct rules *rules, const struct rules_past *past)
 {
-	/* What was refused says nothing about the host. */
-	if (past->outcome == OUTCOME_REFUSED || past->outcome == OUTCOME_NONE)
-		return;
-	/* Nor does a command of the host's own, of which there may be more than places. */
-	if (!ops_find(text_of(past->command), PROTOCOL_WEBSOCKET))
-		return;
 	struct rules_past *place = find_place(rules, text_of(past->command));
 	if (place->sequence < past->sequence)
 		*place = *past;
@@ -41,7 +50,8 @@ void history_note_run(struct rules *rules, const struct rules_run *run)
 	text_copy(text_of(run->command), past.command, sizeof(past.command));
 	text_copy(text_of(run->reason), past.reason, sizeof(past.reason));
 	text_copy(text_of(run->summary), past.summary, sizeof(past.summary));
-	note(rules, &past);
+	if (says_something(run->command, run->outcome, run->started.ns != 0))
+		note(rules, &past);
 }
 
 void history_note_record(struct rules *rules, const struct record *record)
@@ -53,7 +63,7 @@ void history_note_record(struct rules *rules, const struct record *record)
 	text_copy(text_of(record->command), past.command, sizeof(past.command));
 	text_copy(text_of(record->reason), past.reason, sizeof(past.reason));
 	text_copy(text_of(record->summary), past.summary, sizeof(past.summary));
-	if (record->state == RECORD_FINISHED)
+	if (rules_is_history(record))
 		note(rules, &past);
 }
 

@@ -472,8 +472,7 @@ static void mark_last(struct record_list *list)
 	uint32_t count = 0;
 	for (uint32_t i = list->count; i > 0 && count < RULES_HISTORY_MAX; i--) {
 		struct record_entry *entry = &list->entries[i - 1];
-		bool is_seen = entry->record.state != RECORD_FINISHED ||
-			       entry->record.outcome == OUTCOME_REFUSED;
+		bool is_seen = !rules_is_history(&entry->record);
 		for (uint32_t at = 0; at < count && !is_seen; at++)
 			is_seen = strcmp(seen[at], entry->record.command) == 0;
 		if (is_seen)

@@ -316,13 +316,19 @@ static void note_end(uint8_t says[PARTS], const struct record *record)
 		says[TESTS] = is_good ? SAYS_OK : SAYS_ERROR;
 }
 
+/* It ended, and had begun. */
+static bool is_end(const struct record *record)
+{
+	return record->state == RECORD_FINISHED && record->outcome != OUTCOME_REFUSED &&
+	       (record->outcome != OUTCOME_CANCELLED || record->pid != 0);
+}
+
 /* A worker that began later knows of each command only the newest end. */
 static bool is_newest(const struct sim *sim, const struct record *record)
 {
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
 		const struct record *other = disk_read(sim->disk.files[i]);
-		if (other->sequence > record->sequence && other->state == RECORD_FINISHED &&
-			other->outcome != OUTCOME_REFUSED &&
+		if (other->sequence > record->sequence && is_end(other) &&
 			strcmp(other->command, record->command) == 0)
 			return false;
 	}
@@ -343,8 +349,7 @@ static void check_compartments(struct sim *sim)
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < sim->disk.count; i++) {
 		records[count] = *disk_read(sim->disk.files[i]);
-		count += records[count].state == RECORD_FINISHED &&
-			 records[count].outcome != OUTCOME_REFUSED;
+		count += is_end(&records[count]);
 	}
 	qsort(records, count, sizeof(records[0]), by_sequence);
 	for (uint32_t i = 0; i < count; i++) {

@@ -325,14 +325,13 @@ static bool find_one(
 /* The newest of its command that ended, whatever was refused after it. */
 static bool is_last(struct sim *sim, uint32_t index, const struct record *record)
 {
-	if (record->state != RECORD_FINISHED || record->outcome == OUTCOME_REFUSED)
+	if (!rules_is_history(record))
 		return false;
 	for (uint32_t i = index + 1; i < sim->disk.count; i++) {
 		if (!sim->disk.files[i]->is_there)
 			continue;
 		const struct record *other = disk_read(sim->disk.files[i]);
-		if (other->state == RECORD_FINISHED && other->outcome != OUTCOME_REFUSED &&
-			strcmp(other->command, record->command) == 0)
+		if (rules_is_history(other) && strcmp(other->command, record->command) == 0)
 			return false;
 	}
 	return true;

@@ -45,6 +45,7 @@ Test(history, a_new_worker_is_told_the_newest_end_of_each_command_oldest_first)
 	found(5, "test", OUTCOME_EXITED, "3/3 pass");
 	found(7, "switch", OUTCOME_TIMED_OUT, "new");
 	found(8, "test", OUTCOME_REFUSED, "");
+	found(9, "switch", OUTCOME_CANCELLED, "it never began");
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_ready(&world);
 	const struct message *first = told(0), *second = told(1);
@@ -99,4 +100,33 @@ Test(history, every_other_command_has_its_place)
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_ready(&world);
 	cr_expect(text_is(told(0)->history.command, ops[0].name), "the first is still there");
+}
+
+Test(history, only_what_a_command_did_says_something_of_the_host)
+{
+	static const struct {
+		struct record record;
+		bool is_history;
+	} rows[] = {
+		{{.state = RECORD_FINISHED, .outcome = OUTCOME_EXITED, .pid = 9, .command = "pull"},
+			true},
+		{{.state = RECORD_FINISHED,
+			 .outcome = OUTCOME_CANCELLED,
+			 .pid = 9,
+			 .command = "pull"},
+			true},
+		{{.state = RECORD_FINISHED, .outcome = OUTCOME_CANCELLED, .command = "pull"},
+			false},
+		{{.state = RECORD_FINISHED,
+			 .outcome = OUTCOME_REFUSED,
+			 .pid = 9,
+			 .command = "pull"},
+			false},
+		{{.state = RECORD_FINISHED, .outcome = OUTCOME_EXITED, .pid = 9, .command = "own"},
+			false},
+		{{.state = RECORD_RUNNING, .pid = 9, .command = "pull"}, false},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect(eq(int, rules_is_history(&rows[i].record), rows[i].is_history), "row %zu",
+			i);
 }

@@ -153,9 +153,11 @@ void delivery_ended(struct agent *agent, struct mono now, const struct agent_eve
 	if (was_going || is_next)
 		release_stop(&agent->going, ended->owed);
 	awaited_drop(&agent->awaited, ended->run);
-	/* What was refused while another ran says nothing about the host; what is told again, after
-	 * the history that has it, would hide what came after it. */
-	if (ended->outcome == OUTCOME_REFUSED ? was_going : !ended->again)
+	/* What was refused or cancelled before it began says nothing about the host; what is told
+	 * again, after the history that has it, would hide what came after it. */
+	bool may_not_have_begun = ended->outcome == OUTCOME_REFUSED ||
+				  ended->outcome == OUTCOME_CANCELLED;
+	if (may_not_have_begun ? was_going : !ended->again)
 		compartments_ended(&agent->compartments, &result);
 	if (was_going)
 		end_going(agent, ended, actions);
