@@ -20,7 +20,7 @@
 #include "supervisor/platform.h"
 #include "supervisor/status.h"
 
-/* Several routes come at once; the worker is told about the lot. */
+/* Several routes come at once; the worker is told about the lot, and again of what came after. */
 #define ROUTE_PAUSE_MS 200
 
 struct rules_event shell_event(enum rules_event_type type)
@@ -266,6 +266,7 @@ static struct mono next_due(struct shell *shell, struct mono now)
 {
 	struct mono next = mono_earlier(rules_due(&shell->rules), children_due(shell, now));
 	next = mono_earlier(next, control_due(shell->control, now));
+	next = mono_earlier(next, shell->route_due);
 	return mono_earlier(next, shell->watchdog_next);
 }
 
@@ -335,6 +336,14 @@ static void notice_absence(struct shell *shell)
 	shell_turn(shell, &away);
 }
 
+static void tell_route(struct shell *shell)
+{
+	struct rules_event event = shell_event(EVENT_NETWORK);
+	shell->route_due = MONO_NEVER;
+	shell->route_told = event.now;
+	shell_turn(shell, &event);
+}
+
 static void work_timer(struct shell *shell)
 {
 	struct mono now = mono_now();
@@ -342,6 +351,8 @@ static void work_timer(struct shell *shell)
 		notify_send(&shell->notify, "WATCHDOG=1");
 		shell->watchdog_next = mono_after(now, shell->notify.watchdog_ms);
 	}
+	if (mono_reached(now, shell->route_due))
+		tell_route(shell);
 	if (mono_reached(now, rules_due(&shell->rules))) {
 		struct rules_event due = shell_event(EVENT_DUE);
 		shell_turn(shell, &due);
@@ -349,15 +360,17 @@ static void work_timer(struct shell *shell)
 	shell_set_timer(shell);
 }
 
+/* What comes within the pause waits for its end: an address is often first, and its route, without
+ * which it is no use, comes a moment later. */
 static void work_route(struct shell *shell)
 {
-	struct mono now = mono_now();
-	if (!platform_route_read(event_get_fd(shell->routes)) ||
-		mono_ms_since(now, shell->route_told) < ROUTE_PAUSE_MS)
+	if (!platform_route_read(event_get_fd(shell->routes)))
 		return;
-	shell->route_told = now;
-	struct rules_event event = shell_event(EVENT_NETWORK);
-	shell_turn(shell, &event);
+	shell->route_due = mono_after(shell->route_told, ROUTE_PAUSE_MS);
+	if (mono_reached(mono_now(), shell->route_due))
+		tell_route(shell);
+	else
+		shell_set_timer(shell);
 }
 
 static void work_stop(struct shell *shell, int number)
@@ -571,6 +584,7 @@ static void begin(struct shell *shell)
 	event.start.restart_code = platform_restart_code();
 	shell->started = event.now;
 	shell->watchdog_next = shell->notify.watchdog_ms ? event.now : MONO_NEVER;
+	shell->route_due = MONO_NEVER;
 	notify_send(&shell->notify, "READY=1");
 	shell_turn(shell, &event);
 }

@@ -90,7 +90,7 @@ struct shell {
 	struct mono timer_due;
 	struct mono started;
 	struct mono watchdog_next;
-	struct mono route_told;
+	struct mono route_told, route_due;
 	int state_folder; /* not the lock's: children may keep it open */
 	int runs_folder;
 	int flight; /* the worker's last events, in shared memory; -1: none */

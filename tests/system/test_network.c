@@ -264,3 +264,22 @@ Test(network, s08_a_link_that_returns_is_used_at_once)
 	front_network_enter(&network, false);
 	expect_return(back, 2000);
 }
+
+/* An address that has no way yet, and the way a moment later: so do DHCP and a VPN. */
+Test(network, s08_a_route_behind_its_address_is_used_at_once)
+{
+	begin_connected();
+	front_network_enter(&network, true);
+	cr_assert(eq(int, front_shell(&world, "ip addr flush dev far"), 0));
+	expect_notice(60000);
+	poll(NULL, 0, 12000);
+	cr_assert(eq(int,
+		front_shell(&world,
+			"ip addr add " FRONT_AGENT_ADDRESS
+			"/32 dev far && sleep 0.1 && ip route add " FRONT_DASHBOARD_ADDRESS
+			"/32 dev far"),
+		0));
+	uint64_t back = world_ms();
+	front_network_enter(&network, false);
+	expect_return(back, 2000);
+}
