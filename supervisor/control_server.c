@@ -10,6 +10,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
+#include "proto/base/log.h"
 #include "proto/control.h"
 #include "supervisor/control_client.h"
 #include "supervisor/control_server.h"
@@ -19,13 +20,17 @@
 #define CONTROL_BACKLOG 32
 /* A client gets this long to take its answer; then its place is somebody else's. */
 #define CONTROL_IDLE_MS 60000
+/* Who knocks while no descriptor is left would wake the loop again at once, and for nothing. */
+#define CONTROL_NO_ACCEPT_MS 500
 
 struct control_server {
 	struct shell *shell;
 	int fd;
 	char path[PATH_BYTES_MAX + 1];
 	struct event *acceptable;
-	bool is_acceptable; /* noted by the callback */
+	bool is_acceptable;     /* noted by the callback */
+	struct mono accept_due; /* MONO_NEVER: whoever knocks is let in */
+	bool is_short;          /* of descriptors or memory, and has said so */
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 	uint64_t last_id;
 	struct operators operators; /* members of CONTROL_GROUP */
@@ -185,15 +190,28 @@ static void on_accept(evutil_socket_t fd, short what, void *data)
 	server->is_acceptable = true;
 }
 
+static void stop_accepting(struct control_server *server)
+{
+	if (!server->is_short)
+		log_warn("clients of the control socket wait: accept: %s", strerror(errno));
+	server->is_short = true;
+	event_del(server->acceptable);
+	server->accept_due = mono_after(mono_now(), CONTROL_NO_ACCEPT_MS);
+	shell_set_timer(server->shell);
+}
+
 static void accept_one(struct control_server *server)
 {
 	uid_t user;
 	gid_t group;
 	pid_t pid;
 	own_fd peer = accept(server->fd, NULL, NULL);
+	if (peer < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+		stop_accepting(server);
 	if (peer < 0 || fd_cloexec(peer, true) < 0 || fd_nonblocking(peer) < 0 ||
 		platform_peer(peer, &user, &group, &pid) < 0)
 		return;
+	server->is_short = false;
 	struct control_client *client = find_place(server, user);
 	if (!client)
 		return; /* closed: the client says that the agent is busy */
@@ -233,7 +251,11 @@ void control_work(struct control_server *server)
 
 struct mono control_due(struct control_server *server, struct mono now)
 {
-	struct mono next = MONO_NEVER;
+	if (mono_reached(now, server->accept_due)) {
+		server->accept_due = MONO_NEVER;
+		event_add(server->acceptable, NULL);
+	}
+	struct mono next = server->accept_due;
 	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &server->clients[i];
 		if (client->id == 0)
@@ -280,6 +302,7 @@ struct control_server *control_create(struct shell *shell, const char **call)
 	struct control_server *server = calloc(1, sizeof(*server));
 	check(server != NULL);
 	server->shell = shell;
+	server->accept_due = MONO_NEVER;
 	snprintf(server->path, sizeof(server->path), "%.1000s/control.sock",
 		shell->config.runtime_dir);
 	server->fd = listen_at(server, call);

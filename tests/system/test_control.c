@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -164,6 +165,39 @@ Test(control, s27_a_flood_of_bytes_is_not_stored)
 	cr_assert(lt(u64, sent, 4 * 1024 * 1024));
 	close(client);
 	cr_assert(answers(&world, NULL));
+}
+
+/* Milliseconds of the processor that it has used. */
+static uint64_t used_ms(pid_t pid)
+{
+	char path[64];
+	unsigned long user = 0, system = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "r");
+	cr_assert(file != NULL);
+	int got = fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+		&user, &system);
+	fclose(file);
+	cr_assert(eq(int, got, 2));
+	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+Test(control, s29_without_a_descriptor_for_a_client_the_agent_waits)
+{
+	struct rlimit all, none = {3, 3};
+	begin();
+	cr_assert(prlimit(world.agent, RLIMIT_NOFILE, NULL, &all) == 0);
+	none.rlim_max = all.rlim_max;
+	cr_assert(prlimit(world.agent, RLIMIT_NOFILE, &none, NULL) == 0);
+	int client = connect_client();
+	cr_assert(ge(int, client, 0));
+	uint64_t before = used_ms(world.agent);
+	poll(NULL, 0, 2000);
+	uint64_t used = used_ms(world.agent) - before;
+	cr_assert(lt(u64, used, 200), "%lu ms of 2000", (unsigned long)used);
+	cr_assert(prlimit(world.agent, RLIMIT_NOFILE, &all, NULL) == 0);
+	cr_assert(world_until(&world, 3000, answers, NULL));
+	close(client);
 }
 
 Test(control, s27_another_user_may_look_but_not_touch)
