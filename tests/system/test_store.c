@@ -109,6 +109,37 @@ Test(store, s18_a_disk_that_hangs_is_named_while_the_command_waits_and_nothing_i
 	cr_assert(world_has_file(&world, "ran"));
 }
 
+/* What it was to write is a state that nobody knows of any more. */
+Test(store, s18_a_pause_that_the_disk_held_up_is_not_set_once_its_agent_is_gone)
+{
+	char *output;
+	if (geteuid() != 0)
+		cr_skip_test("skipped: only root can freeze a disk");
+	open_on_own_disk();
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	cr_assert(eq(int, shell("fsfreeze -f %s", mounted), 0));
+	pid_t asking = fork();
+	if (asking == 0) {
+		world_nfctl(&world, "pause", NULL);
+		_exit(0);
+	}
+	cr_assert(world_until(&world, 15000, status_says, "the disk hangs for"));
+	kill(world.agent, SIGKILL);
+	cr_assert(eq(int, world_agent_wait(&world, 5000), 1000 + SIGKILL));
+	waitpid(asking, NULL, 0);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	cr_assert(eq(int, shell("fsfreeze -u %s", mounted), 0));
+	poll(NULL, 0, 1000);
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_status_is, "health=0"));
+	world_nfctl(&world, "status", &output);
+	cr_assert(strstr(output, "paused") == NULL, "%s", output);
+	free(output);
+}
+
 /* Every fsync of the agent and its children fails while it is traced. */
 static void trace_failing(const char *what)
 {
