@@ -28,18 +28,22 @@ static int connect_to(const char *path)
 	return steal_fd(&fd);
 }
 
-/* Where sockets are, by variable and the folder below it; "" is the root of the file system. */
+/* Where sockets are, by variable and the folder below it; "" is the root of the file system. ends:
+ * what ends the first of several. The older unit makes no folder in /run: there the agent has it in
+ * its state folder. */
 static const struct {
 	const char *variable;
 	const char *folder;
+	const char *ends;
 } places[] = {
-	{"NIXFLEET_RUNTIME_DIR", ""},
-	{"RUNTIME_DIRECTORY", ""},
-	{"XDG_RUNTIME_DIR", "/nixfleet-agent"},
-	{NULL, "/run/nixfleet-agent"},
-	{"NIXFLEET_STATE_DIR", "/run"},
-	{"XDG_STATE_HOME", "/nixfleet-agent/run"},
-	{"HOME", "/.local/state/nixfleet-agent/run"},
+	{"NIXFLEET_RUNTIME_DIR", "", ""},
+	{"RUNTIME_DIRECTORY", "", ":"},
+	{"XDG_RUNTIME_DIR", "/nixfleet-agent", ""},
+	{NULL, "/run/nixfleet-agent", ""},
+	{NULL, "/var/lib/nixfleet-agent/run", ""},
+	{"NIXFLEET_STATE_DIR", "/run", ""},
+	{"XDG_STATE_HOME", "/nixfleet-agent/run", ""},
+	{"HOME", "/.local/state/nixfleet-agent/run", ""},
 };
 
 int client_open(struct client *client, const char *path, char *tried)
@@ -55,8 +59,9 @@ int client_open(struct client *client, const char *path, char *tried)
 		const char *value = places[i].variable ? getenv(places[i].variable) : "";
 		if (!value || (places[i].variable && !*value))
 			continue;
-		snprintf(tried, PATH_BYTES_MAX + 1, "%.400s%s/control.sock", value,
-			places[i].folder);
+		size_t size = strcspn(value, places[i].ends);
+		snprintf(tried, PATH_BYTES_MAX + 1, "%.*s%s/control.sock",
+			(int)(size < 400 ? size : 400), value, places[i].folder);
 		fd = connect_to(tried);
 		/* A variable that names the place is meant: no other agent is asked instead. */
 		if (i < 2)

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -222,6 +224,29 @@ Test(control, s27_another_user_may_look_but_not_touch)
 		"run pull 2>&1 | grep -q 'not allowed'",
 		world.folder, world.folder);
 	cr_assert(eq(int, system(command), 0));
+}
+
+/* The older unit makes no runtime folder: the socket is in the state folder, of which no variable
+ * of a person's says anything. */
+Test(control, the_agent_of_the_older_unit_is_found)
+{
+	char command[WORLD_TEXT_BYTES];
+	if (geteuid() != 0)
+		cr_skip_test("skipped: only root can cover /var/lib");
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", "/var/lib", "tmpfs", 0, NULL) < 0)
+		cr_skip_test("skipped: no mount namespace here: %s", strerror(errno));
+	world_open(&world, NULL);
+	world_set(&world, "NIXFLEET_RUNTIME_DIR", "/var/lib/nixfleet-agent/run");
+	world_agent_start(&world);
+	snprintf(command, sizeof(command), "%s/run", world.folder);
+	cr_assert(eq(int, symlink("/var/lib/nixfleet-agent/run", command), 0));
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
+	cr_assert(eq(int, system("env -i $NIXFLEET_BUILD/supervisor/nfctl/nfctl status"), 0));
+	cr_assert(eq(int,
+		system("env -i RUNTIME_DIRECTORY=/var/lib/nixfleet-agent/run:/run/other "
+		       "$NIXFLEET_BUILD/supervisor/nfctl/nfctl status"),
+		0));
 }
 
 Test(control, run_waits_and_exits_with_the_commands_code)
