@@ -11,6 +11,11 @@
 #include <unistd.h>
 
 #include "proto/base/fd.h"
+#include "proto/base/time.h"
+
+/* An agent that accepts nobody has a full queue before it. */
+#define CONNECT_MS      2000
+#define CONNECT_LOOK_MS 10
 
 static int connect_to(const char *path)
 {
@@ -21,10 +26,14 @@ static int connect_to(const char *path)
 	}
 	memcpy(address.sun_path, path, strlen(path));
 	own_fd fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+	if (fd < 0 || fd_cloexec(fd, true) < 0 || fd_nonblocking(fd) < 0)
 		return -1;
-	if (fd_cloexec(fd, true) < 0 || fd_nonblocking(fd) < 0)
-		return -1;
+	struct mono until = mono_after(mono_now(), CONNECT_MS);
+	while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno != EAGAIN || mono_reached(mono_now(), until))
+			return -1;
+		poll(NULL, 0, CONNECT_LOOK_MS);
+	}
 	return steal_fd(&fd);
 }
 
@@ -94,6 +103,9 @@ static int wait_for(const struct client *client, short events)
 
 int client_ask(struct client *client, const struct control *control)
 {
+	bool is_quick = control->type == CONTROL_ASK_STATUS || control->type == CONTROL_ASK_WHY;
+	if (is_quick && client->wait_ms > CLIENT_QUICK_MS)
+		client->wait_ms = CLIENT_QUICK_MS;
 	if (control_encode(control, channel_out(&client->channel)) < 0)
 		return -1;
 	do {

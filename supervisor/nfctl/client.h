@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* One connection to the control socket. Blocking, with CLIENT_WAIT_MS a wait. */
+/* One connection to the control socket. Blocking, but no wait is without an end. */
 #pragma once
 
 #include "proto/channel.h"
 #include "proto/control.h"
 
-#define CLIENT_WAIT_MS 70000 /* a store child is given up after 60 s: that answer should come */
+#define CLIENT_WAIT_MS  70000 /* a store child is given up after 60 s: that answer should come */
+#define CLIENT_QUICK_MS 5000  /* for what the supervisor answers alone and at once */
 
 struct client {
 	struct channel channel;
-	int wait_ms;  /* for each frame; CLIENT_WAIT_MS at first */
+	int wait_ms;  /* for each frame; CLIENT_WAIT_MS or, by the question, CLIENT_QUICK_MS */
 	int files[2]; /* descriptors that came with CONTROL_FILES; -1: none; owned */
 };
 

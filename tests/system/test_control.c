@@ -226,6 +226,28 @@ Test(control, s27_another_user_may_look_but_not_touch)
 	cr_assert(eq(int, system(command), 0));
 }
 
+/* A supervisor that is stopped accepts nobody: whoever asks for its status must be told so, also
+ * when as many as the kernel queues have asked before. */
+Test(control, a_stopped_agent_keeps_nobody_waiting)
+{
+	char *output;
+	begin();
+	kill(world.agent, SIGSTOP);
+	for (int i = 0; i < 2; i++) {
+		uint64_t start = world_ms();
+		int code = world_nfctl(&world, "status", &output);
+		cr_assert(lt(u64, world_ms() - start, 10000), "%s", output);
+		cr_assert(eq(int, code, i == 0 ? 2 : 3), "%s", output);
+		cr_assert(strstr(output, "did not answer") || strstr(output, "nobody answers"),
+			"%s", output);
+		free(output);
+		for (int client = 0; client < 64; client++)
+			connect_client();
+	}
+	kill(world.agent, SIGCONT);
+	cr_assert(world_until(&world, 5000, answers, NULL));
+}
+
 /* The older unit makes no runtime folder: the socket is in the state folder, of which no variable
  * of a person's says anything. */
 Test(control, the_agent_of_the_older_unit_is_found)
