@@ -349,13 +349,20 @@ static void derive_manager(struct config *config)
 		set_text(&config->manager, "nixos");
 }
 
+/* Asked for until it is known: it stays the same for as long as the process lives, and the name
+ * service may be silent when the configuration is read again. */
 static void derive_account(struct config *config)
 {
-	const struct passwd *account = getpwuid(geteuid());
+	static char user[SHORT_TEXT_BYTES_MAX + 1], home[PATH_BYTES_MAX + 1];
+	const struct passwd *account = *user ? NULL : getpwuid(geteuid());
 	char number[24];
 	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
-	set_text(&config->user, account ? account->pw_name : number);
-	set_text(&config->home, account && account->pw_dir[0] == '/' ? account->pw_dir : "/");
+	if (account) {
+		snprintf(user, sizeof(user), "%s", account->pw_name);
+		snprintf(home, sizeof(home), "%s", account->pw_dir);
+	}
+	set_text(&config->user, *user ? user : number);
+	set_text(&config->home, *home == '/' ? home : "/");
 }
 
 static void join(char **place, const char *folder, const char *name)

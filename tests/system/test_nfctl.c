@@ -238,6 +238,28 @@ Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 	cr_assert(world_status_is(&world, "health=0"));
 }
 
+/* The account's name and home come from the name service, which may need the network. */
+Test(nfctl, reload_does_not_wait_for_the_name_service)
+{
+	char command[WORLD_TEXT_BYTES];
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("skipped: no mount namespace here");
+	begin(NULL);
+	snprintf(command, sizeof(command), "mkfifo %s/silent && mount --bind %s/silent /etc/passwd",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	uint64_t start = world_ms();
+	snprintf(command, sizeof(command),
+		"timeout 10 $NIXFLEET_BUILD/supervisor/nfctl/nfctl --socket %s/run/control.sock "
+		"reload",
+		world.folder);
+	int code = system(command);
+	umount2("/etc/passwd", MNT_DETACH);
+	cr_assert(eq(int, code, 0));
+	cr_assert(lt(u64, world_ms() - start, 5000));
+}
+
 static bool worker_changed(struct world *of, void *former)
 {
 	pid_t now = world_worker(of);
