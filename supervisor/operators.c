@@ -10,8 +10,10 @@
 
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "supervisor/platform.h"
 
 #define LOOKUP_MS 2000
+#define FIRST_OWN (STDERR_FILENO + 1)
 
 static void look_up(struct operators *operators, const char *name)
 {
@@ -27,15 +29,28 @@ static void look_up(struct operators *operators, const char *name)
 	}
 }
 
+/* A name service that is silent may hold it up for longer than its parent lives: so it keeps
+ * nothing of its parent's, the locks above all. */
+_Noreturn static void answer(int out, const char *group, pid_t parent)
+{
+	struct operators found = {0};
+	if (dup2(out, FIRST_OWN) < 0)
+		_exit(1);
+	platform_close_from(FIRST_OWN + 1);
+	if (!platform_die_with_parent(parent))
+		_exit(1);
+	look_up(&found, group);
+	_exit(fd_write_all(FIRST_OWN, &found, sizeof(found)) < 0);
+}
+
 /* The child is a copy of this very program, so the struct itself is what both mean. */
 static void ask_child(int ends[2], struct operators *operators, const char *group)
 {
 	struct operators found = {0};
+	pid_t parent = getpid();
 	pid_t pid = fork();
-	if (pid == 0) {
-		look_up(&found, group);
-		_exit(fd_write_all(ends[1], &found, sizeof(found)) < 0);
-	}
+	if (pid == 0)
+		answer(ends[1], group, parent);
 	fd_drop(&ends[1]);
 	struct pollfd wait = {.fd = ends[0], .events = POLLIN};
 	bool is_there = pid > 0 && poll(&wait, 1, LOOKUP_MS) > 0;

@@ -167,6 +167,25 @@ Test(instance, s03_after_a_kill_a_new_one_has_the_locks_and_the_old_worker_is_go
 	cr_assert(gt(u32, world_count(&world, "register"), before));
 }
 
+/* A child that asks for the members of a group waits for a name service that says nothing. */
+Test(instance, s03_a_kill_while_the_name_service_is_asked_frees_the_locks)
+{
+	char command[WORLD_TEXT_BYTES];
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("skipped: no mount namespace here");
+	world_open(&world, NULL);
+	snprintf(command, sizeof(command), "mkfifo %s/silent && mount --bind %s/silent /etc/group",
+		world.folder, world.folder);
+	cr_assert(eq(int, system(command), 0));
+	world_agent_start(&world);
+	usleep(1000000);
+	kill(world.agent, SIGKILL);
+	cr_assert(eq(int, world_agent_wait(&world, 5000), 1000 + SIGKILL));
+	umount2("/etc/group", MNT_DETACH);
+	healthy();
+}
+
 Test(instance, s04_a_clean_stop_leaves_nothing_and_a_new_start_works_at_once)
 {
 	char socket[128], lock[128];
