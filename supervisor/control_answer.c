@@ -163,6 +163,7 @@ static void answer_by_child(struct control_client *client,
 		job.health = status_health(shell, &job.why);
 		lock_forget(shell->lock);
 		fcntl(client->channel.fd, F_SETFL, 0);
+		store_child_keep_only(&job);
 		answer(&job, asked);
 		_exit(0);
 	}

@@ -24,27 +24,6 @@ static void post_failed(struct shell *shell, enum rules_act act, uint32_t run, i
 	event->stored.error = error;
 }
 
-/* The child may outlive us on a stuck disk, so it keeps nothing of ours but what it works with: not
- * the locks, not the worker's channel, not a client. */
-static void keep_only(struct store_job *job)
-{
-	int kept[4] = {job->out, job->runs, job->state, job->flight};
-	int high[4];
-	for (int i = 0; i < 4; i++)
-		high[i] = kept[i] < 0 ? -1 : fcntl(kept[i], F_DUPFD_CLOEXEC, 16);
-	for (int i = 0; i < 4; i++) {
-		if (high[i] >= 0)
-			dup2(high[i], 3 + i);
-		else
-			close(3 + i);
-	}
-	platform_close_from(7);
-	job->out = 3;
-	job->runs = 4;
-	job->state = 5;
-	job->flight = high[3] >= 0 ? 6 : -1;
-}
-
 _Noreturn static void store_child(struct store_job *job, struct lock *lock)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -52,7 +31,7 @@ _Noreturn static void store_child(struct store_job *job, struct lock *lock)
 	signal(SIGINT, SIG_IGN); /* Ctrl-C is for the agent; the act is finished */
 	signal(SIGHUP, SIG_IGN);
 	lock_forget(lock);
-	keep_only(job);
+	store_child_keep_only(job);
 	store_child_run(job);
 	_exit(0);
 }

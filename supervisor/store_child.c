@@ -599,6 +599,25 @@ static int (*const acts[])(struct store_job *job) = {
 	[ACT_PAUSE] = act_pause,
 };
 
+void store_child_keep_only(struct store_job *job)
+{
+	int kept[4] = {job->out, job->runs, job->state, job->flight};
+	int high[4];
+	for (int i = 0; i < 4; i++)
+		high[i] = kept[i] < 0 ? -1 : fcntl(kept[i], F_DUPFD_CLOEXEC, 16);
+	for (int i = 0; i < 4; i++) {
+		if (high[i] >= 0)
+			dup2(high[i], 3 + i);
+		else
+			close(3 + i);
+	}
+	platform_close_from(7);
+	job->out = 3;
+	job->runs = 4;
+	job->state = 5;
+	job->flight = high[3] >= 0 ? 6 : -1;
+}
+
 /* What it writes is what its supervisor knew: the next one has perhaps written something newer. */
 static bool ends_with_supervisor(enum rules_act act)
 {

@@ -36,6 +36,9 @@ struct store_job {
 	bool is_unsettled; /* out: a record is just being made */
 };
 
+/* The child may outlive its supervisor on a stuck disk, so it keeps nothing but what it works with:
+ * not the locks, not the worker's channel, not another client. */
+void store_child_keep_only(struct store_job *job);
 /* Performs the act and says how it went. */
 void store_child_run(struct store_job *job);
 

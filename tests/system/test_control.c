@@ -226,6 +226,28 @@ Test(control, s27_another_user_may_look_but_not_touch)
 	cr_assert(eq(int, system(command), 0));
 }
 
+/* A child answers who does not read; the other one's connection is not the child's to keep open. */
+Test(control, s27_a_client_that_is_turned_away_is_not_held_by_another_ones_answer)
+{
+	char byte;
+	struct bytes bytes;
+	begin();
+	int silent = connect_client();
+	cr_assert(ge(int, silent, 0));
+	poll(NULL, 0, 200);
+	int asking = connect_client();
+	bytes_init(&bytes, FRAME_BYTES_MAX);
+	cr_assert(control_encode(&(struct control){.type = CONTROL_ASK_FLIGHT,
+					 .ask_flight = {.most = 1024 * 1024}},
+			  &bytes) == 0);
+	cr_assert(write(asking, bytes.data, bytes.size) == (ssize_t)bytes.size);
+	bytes_finish(&bytes);
+	struct pollfd wait = {.fd = silent, .events = POLLIN};
+	cr_assert(eq(int, poll(&wait, 1, 8000), 1));
+	cr_assert(eq(int, (int)read(silent, &byte, 1), 0));
+	close(asking);
+}
+
 /* A supervisor that is stopped accepts nobody: whoever asks for its status must be told so, also
  * when as many as the kernel queues have asked before. */
 Test(control, a_stopped_agent_keeps_nobody_waiting)
