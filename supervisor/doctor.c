@@ -28,7 +28,16 @@ void doctor_say(
 						  .words = text_of(words)}});
 }
 
-/* A file with a secret is its owner's alone, and that is the agent or root. */
+/* A file of root's that the agent may read: who looks is in that group, or it is some account's. */
+static bool is_for_group(const struct doctor *doctor, const struct stat *info)
+{
+	bool is_its_group = doctor->is_agents ? geteuid() != 0 && info->st_gid == getegid()
+					      : info->st_gid != 0;
+	return info->st_uid == 0 && (info->st_mode & 037) == 0 && is_its_group;
+}
+
+/* A file with a secret is its owner's alone, and that is the agent or root; root's may be for the
+ * agent's group, too. */
 static bool is_private(struct doctor *doctor, const char *path)
 {
 	struct stat info;
@@ -39,9 +48,16 @@ static bool is_private(struct doctor *doctor, const char *path)
 		return errno == ENOENT;
 	}
 	unsigned mode = info.st_mode & 0777;
-	if (mode & 077) {
-		doctor_say(doctor, FINDING_WARNING, "token",
-			"%s can be read by others (mode %03o): chmod 600 %s", path, mode, path);
+	if ((mode & 077) && !is_for_group(doctor, &info)) {
+		/* Root's alone, and an agent of an ordinary account could not start again. */
+		if (doctor->is_agents && info.st_uid == 0 && geteuid() != 0)
+			doctor_say(doctor, FINDING_WARNING, "token",
+				"%s can be read by others (mode %03o): chown :%u and chmod 640 it",
+				path, mode, (unsigned)getegid());
+		else
+			doctor_say(doctor, FINDING_WARNING, "token",
+				"%s can be read by others (mode %03o): chmod 600 %s", path, mode,
+				path);
 		return false;
 	}
 	if (info.st_uid != 0 && info.st_uid != geteuid()) {
