@@ -22,8 +22,8 @@ static void keep(void *data, const struct control *control)
 	text_copy(control->finding.words, said, sizeof(said));
 }
 
-/* What an agent of an ordinary account says of a file with the token that root made. */
-static void look(bool is_agents, gid_t group, mode_t mode)
+/* What an agent of an ordinary account, or root without one, says of a file with the token. */
+static void look_at(bool is_agents, uid_t owner, gid_t group, mode_t mode)
 {
 	char path[] = "/tmp/nixfleet-token-XXXXXX", url[] = "https://d";
 	char cache[] = "/nonexistent/token";
@@ -32,7 +32,7 @@ static void look(bool is_agents, gid_t group, mode_t mode)
 	if (geteuid() != 0)
 		cr_skip_test("skipped: needs root for files of others");
 	int fd = mkstemp(path);
-	cr_assert(fchown(fd, 0, group) == 0 && fchmod(fd, mode) == 0);
+	cr_assert(fchown(fd, owner, group) == 0 && fchmod(fd, mode) == 0);
 	close(fd);
 	if (is_agents)
 		cr_assert(setegid(ACCOUNT) == 0 && seteuid(ACCOUNT) == 0);
@@ -40,6 +40,11 @@ static void look(bool is_agents, gid_t group, mode_t mode)
 	if (is_agents)
 		cr_assert(seteuid(0) == 0 && setegid(0) == 0);
 	unlink(path);
+}
+
+static void look(bool is_agents, gid_t group, mode_t mode)
+{
+	look_at(is_agents, 0, group, mode);
 }
 
 Test(doctor, a_token_of_roots_may_be_read_by_the_group_of_the_agent)
@@ -61,4 +66,12 @@ Test(doctor, a_token_that_others_can_read_is_warned_about_with_what_the_agent_ca
 	cr_assert(strstr(said, "chown :61234") != NULL, "%s", said);
 	look(false, 0, 0644);
 	cr_assert(eq(int, verdict, FINDING_WARNING));
+}
+
+Test(doctor, root_without_an_agent_does_not_know_whose_a_token_should_be)
+{
+	look_at(false, ACCOUNT, ACCOUNT, 0600);
+	cr_assert(eq(int, verdict, FINDING_OK), "%s", said);
+	look_at(true, ACCOUNT + 1, ACCOUNT, 0640);
+	cr_assert(eq(int, verdict, FINDING_WARNING), "%s", said);
 }
