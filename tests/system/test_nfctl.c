@@ -283,6 +283,28 @@ Test(nfctl, kick_starts_a_worker_that_waits_in_safe_mode)
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
 }
 
+/* A script that keeps what it was told must learn that it was not kept. */
+Test(nfctl, what_cannot_be_written_is_a_failure)
+{
+	char *said;
+	static const char *const words[] = {"status", "status --json", "metrics", "runs"};
+	begin(NULL);
+	expect("run switch --wait", 0, "exited 0");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		char text[WORLD_TEXT_BYTES];
+		snprintf(text, sizeof(text),
+			"$NFCTL %s --socket $FOLDER/run/control.sock >/dev/full", words[i]);
+		cr_assert(eq(int, script(text, &said), 2), "%s: %s", words[i], said);
+		cr_assert(strstr(said, "standard output: No space left") != NULL, "%s", said);
+		free(said);
+	}
+	/* The code of a command that was waited for is the command's. */
+	cr_assert(eq(int,
+		script("$NFCTL run switch --wait --socket $FOLDER/run/control.sock >/dev/full",
+			NULL),
+		0));
+}
+
 Test(nfctl, every_command_has_help_and_its_exit_codes)
 {
 	char *output;
