@@ -21,6 +21,8 @@
 #define LOOK_FIRST_MS 2
 /* How long the end of a run is waited for in the agent once it is in the record. */
 #define AGENT_HEARS_MS 3000
+/* How long an agent that is away is waited for once the run has ended: for its output. */
+#define AGENT_BACK_MS 15000
 
 struct follow {
 	int record; /* owned */
@@ -51,6 +53,27 @@ static int open_files(const struct options *options, const char *name, struct fo
 	}
 	follow->reader.fd = follow->output;
 	return code;
+}
+
+/* The output, once there is any. A command may restart its agent as it begins, so that nobody is
+ * there to be asked: said by false, not by an error. */
+static bool find_output(const struct options *options, const char *name, struct follow *follow)
+{
+	char tried[PATH_BYTES_MAX + 1];
+	struct client client;
+	struct control control = {.type = CONTROL_ASK_FILES, .ask_files = {.run = text_of(name)}};
+	bool is_answered = false;
+	if (client_open(&client, options->socket, tried) < 0)
+		return false;
+	if (client_ask(&client, &control) == 0) {
+		while (!is_answered && client_next(&client, &control) == 0)
+			is_answered = control.type == CONTROL_DONE ||
+				      control.type == CONTROL_REFUSED;
+	}
+	follow->output = steal_fd(&client.files[1]);
+	follow->reader.fd = follow->output;
+	client_close(&client);
+	return is_answered;
 }
 
 static void show_output(struct follow *follow)
@@ -106,20 +129,25 @@ static void pause_between_looks(struct mono start)
 static int follow_run(const struct options *options, const char *name, struct follow *follow)
 {
 	struct record record;
-	struct mono start = mono_now();
+	struct mono start = mono_now(), until = MONO_NEVER;
 	for (;;) {
+		bool is_answered = true;
 		if (record_read(follow->record, &record) < 0) {
 			log_error("the record cannot be read: %s", strerror(errno));
 			return NFCTL_FAILED;
 		}
-		if (follow->output < 0 && record.state >= RECORD_RUNNING &&
-			open_files(options, name, follow) != NFCTL_GOOD)
-			return NFCTL_FAILED;
+		if (follow->output < 0 && record.state >= RECORD_RUNNING)
+			is_answered = find_output(options, name, follow);
 		show_output(follow);
-		if (record.state == RECORD_FINISHED)
+		if (record.state == RECORD_FINISHED && until.ns == MONO_NEVER.ns)
+			until = mono_after(mono_now(), AGENT_BACK_MS);
+		if (record.state == RECORD_FINISHED &&
+			(is_answered || mono_reached(mono_now(), until)))
 			break;
 		pause_between_looks(start);
 	}
+	if (follow->output < 0 && mono_reached(mono_now(), until))
+		log_error("its output cannot be shown: the agent does not answer");
 	show_outcome(&record);
 	return exit_code_of(&record);
 }

@@ -283,6 +283,32 @@ Test(nfctl, kick_starts_a_worker_that_waits_in_safe_mode)
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
 }
 
+/* A switch may restart its agent before the one who waits has looked for its output. */
+Test(nfctl, waiting_outlives_an_agent_that_goes_as_the_command_begins)
+{
+	char text[WORLD_TEXT_BYTES];
+	begin(NULL);
+	snprintf(text, sizeof(text), "#!/bin/sh\nkill -9 %d\nsleep 2\necho it was built\nexit 3\n",
+		(int)world.agent);
+	world_stub(&world, "nixos-rebuild", text);
+	expect("pause", 0, "paused");
+	pid_t waiting = fork();
+	if (waiting == 0)
+		_exit(script("$NFCTL run switch --wait --socket $FOLDER/run/control.sock "
+			     ">$FOLDER/waited 2>&1",
+			NULL));
+	cr_assert(world_until(&world, 5000, world_status_is, "queued=1"));
+	usleep(3000000); /* after which it looks four times a second */
+	expect("resume", 0, "resumed");
+	cr_assert(eq(int, world_agent_wait(&world, 10000), 1000 + SIGKILL));
+	usleep(600000);
+	world_agent_start(&world);
+	int status;
+	cr_assert(eq(int, waitpid(waiting, &status, 0), waiting));
+	cr_assert(eq(int, WEXITSTATUS(status), 3), "%s", content("waited"));
+	cr_assert(strstr(content("waited"), "it was built") != NULL, "%s", content("waited"));
+}
+
 /* A script that keeps what it was told must learn that it was not kept. */
 Test(nfctl, what_cannot_be_written_is_a_failure)
 {
