@@ -24,6 +24,19 @@ static void set_aside(int folder, const char *why)
 			why, strerror(errno));
 }
 
+/* What cannot be opened or read now is left where it is, as a record is: a disk that fails or a
+ * table that is full says nothing of what stands in it. Only what is no such file by its kind is
+ * set aside. */
+static void judge_unread(int folder, int error)
+{
+	if (error == ELOOP || error == EISDIR || error == ENXIO || error == EFBIG)
+		set_aside(folder, strerror(error));
+	else if (error != ENOENT)
+		log_warn(KEPT_NAME " in the state folder cannot be read, so a pause is not kept to "
+				   "now: %s",
+			strerror(error));
+}
+
 /* In the same boot what has passed since is known; after another, the wall clock has to say. */
 static uint64_t left_now(const struct kept_pause *kept)
 {
@@ -44,8 +57,7 @@ void kept_read(int folder, struct rules_kept_pause *pause, char reason[SHORT_TEX
 	*pause = (struct rules_kept_pause){.reason = TEXT_NONE};
 	ssize_t size = fd_read_file(folder, KEPT_NAME, data, sizeof(data));
 	if (size < 0) {
-		if (errno != ENOENT)
-			set_aside(folder, strerror(errno));
+		judge_unread(folder, errno);
 		return;
 	}
 	enum frame_verdict verdict = frame_parse(data, (size_t)size, &frame);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "proto/base/fd.h"
@@ -81,4 +82,27 @@ Test(kept, every_torn_one_is_set_aside_by_name)
 	cr_assert(eq(int, fd_replace_file(folder, KEPT_NAME, data, (size_t)size, 0600), 0));
 	kept_read(folder, &found, reason);
 	cr_assert(not(found.is_on));
+}
+
+/* A table that is full, or a disk that fails, says nothing of what stands in the file. */
+Test(kept, one_that_cannot_be_opened_now_stays_for_the_next_start)
+{
+	struct rlimit all, none;
+	write_one(PAUSE_FOR_EVER);
+	cr_assert(getrlimit(RLIMIT_NOFILE, &all) == 0);
+	none = (struct rlimit){1, all.rlim_max};
+	cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	kept_read(folder, &found, reason);
+	cr_assert(setrlimit(RLIMIT_NOFILE, &all) == 0);
+	cr_assert(not(found.is_on));
+	kept_read(folder, &found, reason);
+	cr_assert(found.is_on);
+}
+
+Test(kept, what_is_no_file_is_set_aside)
+{
+	cr_assert(symlinkat("/etc/passwd", folder, "settings") == 0);
+	kept_read(folder, &found, reason);
+	cr_assert(not(found.is_on));
+	cr_assert(faccessat(folder, "settings.bad", F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
