@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/event.h>
-#include <sys/mman.h>
 #include <sys/param.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -76,15 +75,16 @@ int platform_peer(int fd, uid_t *user, gid_t *group, pid_t *pid)
 	return 0;
 }
 
+/* Shared memory of macOS can be mapped but neither read nor written like a file, which is how it is
+ * used: so a file without a name, which stays in the cache. */
 int platform_memory_file(const char *name, off_t size)
 {
-	char path[32];
+	char path[] = "/tmp/nixfleet-XXXXXX";
 	(void)name;
-	snprintf(path, sizeof(path), "/nixfleet-%ld", (long)getpid());
-	own_fd fd = shm_open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	own_fd fd = mkstemp(path);
 	if (fd < 0)
 		return -1;
-	shm_unlink(path);
+	unlink(path);
 	if (ftruncate(fd, size) < 0 || fd_cloexec(fd, true) < 0)
 		return -1;
 	return steal_fd(&fd);
