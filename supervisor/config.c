@@ -400,7 +400,7 @@ static void derive_folders(struct config *config, const struct config_sources *s
 	if (!*config->runtime_dir && !take_folder(&config->runtime_dir,
 					     sources->lookup("RUNTIME_DIRECTORY", sources->data))) {
 		if (root)
-			set_text(&config->runtime_dir, "/run/nixfleet-agent");
+			set_text(&config->runtime_dir, platform_run_folder());
 		else if (xdg_runtime && *xdg_runtime == '/')
 			join(&config->runtime_dir, xdg_runtime, "nixfleet-agent");
 		else

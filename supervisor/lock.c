@@ -16,6 +16,7 @@
 #include "proto/base/time.h"
 #include "supervisor/config.h"
 #include "supervisor/folder.h"
+#include "supervisor/platform.h"
 
 /* The file may be removed by a clean exit between our open and our flock: then it is opened again.
  */
@@ -24,7 +25,7 @@
 static void name_folder(const char *home, char path[PATH_BYTES_MAX + 1])
 {
 	if (geteuid() == 0)
-		snprintf(path, PATH_BYTES_MAX + 1, "/run/nixfleet-agent");
+		snprintf(path, PATH_BYTES_MAX + 1, "%s", platform_run_folder());
 	else
 		snprintf(path, PATH_BYTES_MAX + 1, "%.900s/.local/state/nixfleet-agent", home);
 }

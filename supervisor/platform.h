@@ -10,6 +10,9 @@
 /* "nixos" or "macos", the only ones that dashboards accept. */
 const char *platform_host_type(void);
 
+/* Where root's lock file and control socket are. */
+const char *platform_run_folder(void);
+
 /* The exit code of a wanted restart, for which the service manager starts the agent again. */
 int platform_restart_code(void);
 

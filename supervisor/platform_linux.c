@@ -25,6 +25,11 @@ const char *platform_host_type(void)
 	return "nixos";
 }
 
+const char *platform_run_folder(void)
+{
+	return "/run/nixfleet-agent";
+}
+
 int platform_restart_code(void)
 {
 	return 101; /* RestartForceExitStatus= of the units that hosts have */

@@ -23,6 +23,12 @@ const char *platform_host_type(void)
 	return "macos";
 }
 
+/* /run is only there where something has made a link of it, and nothing can be made in /. */
+const char *platform_run_folder(void)
+{
+	return "/var/run/nixfleet-agent";
+}
+
 int platform_restart_code(void)
 {
 	return 0; /* launchd's KeepAlive asks for no code */

@@ -12,6 +12,7 @@
 
 #include "proto/base/fd.h"
 #include "proto/base/time.h"
+#include "supervisor/platform.h"
 
 /* An agent that accepts nobody has a full queue before it. */
 #define CONNECT_MS      2000
@@ -37,7 +38,7 @@ static int connect_to(const char *path)
 	return steal_fd(&fd);
 }
 
-/* Where sockets are, by variable and the folder below it; "" is the root of the file system. ends:
+/* Where sockets are, by variable and the folder below it; without both, root's own folder. ends:
  * what ends the first of several. The older unit makes no folder in /run: there the agent has it in
  * its state folder. */
 static const struct {
@@ -48,7 +49,7 @@ static const struct {
 	{"NIXFLEET_RUNTIME_DIR", "", ""},
 	{"RUNTIME_DIRECTORY", "", ":"},
 	{"XDG_RUNTIME_DIR", "/nixfleet-agent", ""},
-	{NULL, "/run/nixfleet-agent", ""},
+	{NULL, "", ""},
 	{NULL, "/var/lib/nixfleet-agent/run", ""},
 	{"NIXFLEET_STATE_DIR", "/run", ""},
 	{"XDG_STATE_HOME", "/nixfleet-agent/run", ""},
@@ -65,7 +66,9 @@ int client_open(struct client *client, const char *path, char *tried)
 		fd = connect_to(tried);
 	}
 	for (size_t i = 0; !path && fd < 0 && i < sizeof(places) / sizeof(places[0]); i++) {
-		const char *value = places[i].variable ? getenv(places[i].variable) : "";
+		const char *value = places[i].variable    ? getenv(places[i].variable)
+				    : places[i].folder[0] ? ""
+							  : platform_run_folder();
 		if (!value || (places[i].variable && !*value))
 			continue;
 		size_t size = strcspn(value, places[i].ends);
