@@ -15,6 +15,7 @@ static struct {
 	const char *name;
 	enum log_level level;
 	bool journal;
+	unsigned lost; /* lines, since the last that was written */
 } output = {.name = "nixfleet", .level = LOG_LEVEL_INFO};
 
 static const struct {
@@ -73,6 +74,40 @@ static size_t escape(const char *text, char *to, size_t room)
 	return size;
 }
 
+/* The descriptor is shared with others, so it stays as it is and is asked first: a pipe or a socket
+ * that can be written to takes a whole line. */
+static bool has_room(void)
+{
+	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&log, 1, 0) > 0;
+}
+
+/* A full or closed log, or one whose reader hangs, must never stop the agent: one try, the result
+ * ignored. What was left out is counted. */
+static void put(const char *line, size_t size)
+{
+	char text[128];
+	ssize_t ignored;
+	if (!has_room()) {
+		output.lost++;
+		return;
+	}
+	if (output.lost > 0) {
+		int head = snprintf(text, sizeof(text),
+			output.journal ? "<4>%s: %u lines were lost: the log took none\n"
+				       : "%s: warn: %u lines were lost: the log took none\n",
+			output.name, output.lost);
+		output.lost = 0;
+		ignored = write(STDERR_FILENO, text, (size_t)head);
+		if (!has_room()) {
+			output.lost = 1;
+			return;
+		}
+	}
+	ignored = write(STDERR_FILENO, line, size);
+	(void)ignored;
+}
+
 __attribute__((format(printf, 2, 0))) static void log_line(
 	enum log_level level, const char *format, va_list args)
 {
@@ -89,11 +124,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(
 	size_t size = head < 0 ? 0 : (size_t)head;
 	size += escape(text, line + size, sizeof(line) - size - 1);
 	line[size++] = '\n';
-	/* A full or closed log must never stop the agent: one try where there is room, the result
-	 * ignored. The descriptor is others' too, so it stays one that waits. */
-	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
-	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT))
-		(void)!write(STDERR_FILENO, line, size);
+	put(line, size);
 	errno = kept;
 }
 

@@ -270,6 +270,33 @@ Test(control, a_stopped_agent_keeps_nobody_waiting)
 	cr_assert(world_until(&world, 5000, answers, NULL));
 }
 
+/* Whoever reads the log may hang, with a disk that does: a pipe stands for a journal's socket here.
+ */
+Test(control, a_log_that_nobody_reads_holds_nothing_up)
+{
+	char text[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	snprintf(text, sizeof(text), "#!/bin/sh\nmkfifo %s/log; exec 2<>%s/log; exec \"$@\"\n",
+		world.folder, world.folder);
+	world_file(&world, "launch", text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"));
+	for (int i = 0; i < 3000; i++) {
+		kill(world.agent, SIGHUP);
+		usleep(500);
+	}
+	uint64_t start = world_ms();
+	cr_assert(world_until(&world, 2000, answers, NULL));
+	cr_assert(lt(u64, world_ms() - start, 2000));
+	/* What was left out is counted once there is room again. */
+	snprintf(text, sizeof(text),
+		"timeout 1 cat %s/log >/dev/null; kill -HUP %d; timeout 1 cat %s/log | grep -q ' "
+		"lines were lost'",
+		world.folder, (int)world.agent, world.folder);
+	cr_assert(eq(int, system(text), 0));
+}
+
 /* The older unit makes no runtime folder: the socket is in the state folder, of which no variable
  * of a person's says anything. */
 Test(control, the_agent_of_the_older_unit_is_found)
