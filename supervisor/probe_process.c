@@ -62,8 +62,12 @@ void probe_exited(struct child *child, int status)
 	event.probed.is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	event.probed.reason = text_of(child->text);
 	if (WIFSIGNALED(status)) {
-		snprintf(why, sizeof(why), "the probe did not end within %d s",
-			PROBE_KILL_MS / 1000);
+		/* We take the limit away when we kill it. */
+		if (child->kill_after_ms == 0)
+			snprintf(why, sizeof(why), "the probe did not end within %d s",
+				PROBE_KILL_MS / 1000);
+		else
+			snprintf(why, sizeof(why), "the probe died of signal %d", WTERMSIG(status));
 		event.probed.reason = text_of(why);
 	} else if (!event.probed.is_good && child->text[0] == '\0') {
 		snprintf(why, sizeof(why), "the probe ended with code %d", WEXITSTATUS(status));

@@ -156,6 +156,23 @@ static bool outcome_is_there(struct world *unused, void *count)
 	return world_has_outcomes(unused, count);
 }
 
+static bool gate_says(struct world *at, void *needle)
+{
+	json_t *status = world_status(at);
+	const char *reason = json_string_value(json_object_get(status, "gate_reason"));
+	bool does = reason && strstr(reason, needle);
+	json_decref(status);
+	return does;
+}
+
+Test(worker_life, a_probe_that_dies_is_not_taken_for_one_that_hangs)
+{
+	world_open(&world, "");
+	use_worker("#!/bin/sh\nkill -SEGV $$\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 4000, gate_says, "the probe died of signal 11"));
+}
+
 Test(worker_life, s19_a_command_goes_on_without_it_and_its_outcome_arrives)
 {
 	int one = 1;
