@@ -60,44 +60,60 @@ static bool read_key(struct reader *reader, struct config_file *file)
 	return byte == '=' && file->text.size > start && bytes_append(&file->text, "", 1) == 0;
 }
 
-/* Inside quotes a newline belongs to the value; a backslash takes the next character as it is. */
+/* Inside quotes a newline belongs to the value. In double ones a backslash takes what means
+ * something there as it is and a newline away; before anything else it is itself. */
 static bool read_quoted(struct reader *reader, struct config_file *file, int quote)
 {
 	int byte;
 	while ((byte = read_char(reader)) >= 0 && byte != quote) {
-		if (byte == '\\' && quote == '"' && (byte = read_char(reader)) < 0)
-			return false;
+		if (byte == '\\' && quote == '"') {
+			int next = read_char(reader);
+			if (next < 0)
+				return false;
+			if (next == '\n')
+				continue;
+			if (!strchr("\"\\`$", next) && !put(file, byte))
+				return false;
+			byte = next;
+		}
 		if (!put(file, byte))
 			return false;
 	}
 	return byte == quote;
 }
 
+static void skip_blanks(struct reader *reader)
+{
+	while (peek(reader) == ' ' || peek(reader) == '\t')
+		read_char(reader);
+}
+
+/* Quotes mean something before the first character outside of them; later they are characters. */
 static bool read_value(struct reader *reader, struct config_file *file)
 {
 	uint32_t solid = file->text.size; /* white space after this is not part of the value */
+	bool is_plain = false;
 	int byte;
-	while (peek(reader) == ' ' || peek(reader) == '\t')
-		read_char(reader);
+	skip_blanks(reader);
 	while ((byte = read_char(reader)) >= 0 && byte != '\n') {
-		if (byte == '"' || byte == '\'') {
+		bool is_escaped = byte == '\\';
+		if (!is_plain && (byte == '"' || byte == '\'')) {
 			if (!read_quoted(reader, file, byte))
 				return false;
 			solid = file->text.size;
+			skip_blanks(reader);
 			continue;
-		}
-		if (byte == '\\') {
-			byte = read_char(reader);
-			if (byte < 0)
-				return false;
-			if (byte == '\n')
-				continue;
 		}
 		if (byte == '\r' && (peek(reader) == '\n' || peek(reader) < 0))
 			continue;
+		is_plain = true;
+		if (is_escaped && (byte = read_char(reader)) < 0)
+			return false;
+		if (is_escaped && byte == '\n')
+			continue;
 		if (!put(file, byte))
 			return false;
-		if (byte != ' ' && byte != '\t')
+		if (is_escaped || (byte != ' ' && byte != '\t'))
 			solid = file->text.size;
 	}
 	file->text.size = solid;
