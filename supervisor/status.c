@@ -53,10 +53,6 @@ uint64_t status_health(const struct shell *shell, const char **why)
 		*why = "stopping";
 		return 1;
 	}
-	if (shell->store_trouble[0]) {
-		*why = shell->store_trouble;
-		return 1;
-	}
 	/* The worse of the two; a worker that starts behind a shut gate waits for the gate. */
 	const char *worker_why = "";
 	uint64_t worker = worker_health(rules, &worker_why);
@@ -67,6 +63,11 @@ uint64_t status_health(const struct shell *shell, const char **why)
 	}
 	if (health == 0)
 		health = link_health(rules, why);
+	/* Before what is no worse, and never instead of a failure. */
+	if (health < 2 && shell->store_trouble[0]) {
+		*why = shell->store_trouble;
+		return 1;
+	}
 	if (health == 0 && !rules->token.is_kept) {
 		*why = "the token that the dashboard gave is not on disk";
 		health = 1;
