@@ -13,6 +13,7 @@
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
 #include "supervisor/config_file.h"
+#include "supervisor/lookup.h"
 #include "supervisor/platform.h"
 
 struct config_sources {
@@ -349,20 +350,33 @@ static void derive_manager(struct config *config)
 		set_text(&config->manager, "nixos");
 }
 
+struct account {
+	char user[SHORT_TEXT_BYTES_MAX + 1];
+	char home[PATH_BYTES_MAX + 1];
+};
+
+static void look_up_account(void *answer, const char *unused)
+{
+	struct account *account = answer;
+	const struct passwd *found = getpwuid(geteuid());
+	(void)unused;
+	if (!found)
+		return;
+	snprintf(account->user, sizeof(account->user), "%s", found->pw_name);
+	snprintf(account->home, sizeof(account->home), "%s", found->pw_dir);
+}
+
 /* Asked for until it is known: it stays the same for as long as the process lives, and the name
  * service may be silent when the configuration is read again. */
 static void derive_account(struct config *config)
 {
-	static char user[SHORT_TEXT_BYTES_MAX + 1], home[PATH_BYTES_MAX + 1];
-	const struct passwd *account = *user ? NULL : getpwuid(geteuid());
+	static struct account account;
 	char number[24];
+	if (!*account.user)
+		lookup_ask(look_up_account, "", &account, sizeof(account));
 	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
-	if (account) {
-		snprintf(user, sizeof(user), "%s", account->pw_name);
-		snprintf(home, sizeof(home), "%s", account->pw_dir);
-	}
-	set_text(&config->user, *user ? user : number);
-	set_text(&config->home, *home == '/' ? home : "/");
+	set_text(&config->user, *account.user ? account.user : number);
+	set_text(&config->home, *account.home == '/' ? account.home : "/");
 }
 
 static void join(char **place, const char *folder, const char *name)

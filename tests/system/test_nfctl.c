@@ -260,6 +260,24 @@ Test(nfctl, reload_does_not_wait_for_the_name_service)
 	cr_assert(lt(u64, world_ms() - start, 5000));
 }
 
+/* Without an agent nfctl looks at the settings itself. */
+Test(nfctl, a_silent_name_service_keeps_nobody_waiting)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("skipped: no mount namespace here");
+	world_open(&world, NULL);
+	cr_assert(eq(int,
+		script("mkfifo $FOLDER/silent && mount --bind $FOLDER/silent /etc/passwd", NULL),
+		0));
+	int code = script("timeout 10 $NFCTL status --socket $FOLDER/none", NULL);
+	int written = script(
+		"timeout 60 $NFCTL diagnostics $FOLDER/d.tar --socket $FOLDER/none", NULL);
+	umount2("/etc/passwd", MNT_DETACH);
+	cr_assert(eq(int, code, 3));
+	cr_assert(eq(int, written, 0));
+}
+
 static bool worker_changed(struct world *of, void *former)
 {
 	pid_t now = world_worker(of);
