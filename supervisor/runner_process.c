@@ -230,7 +230,10 @@ void action_perform(struct shell *shell, uint32_t index)
 	pid_t pid = -1;
 	struct plan plan = {0};
 	errno = ENOENT;
-	if (op) {
+	if (op && child_count(shell, CHILD_LOOK) > SHELL_LOOKS_MAX) {
+		call = "the one before has not ended";
+		errno = EBUSY;
+	} else if (op) {
 		plan = plan_of(shell, "action", op->name, "/", op->deadline_ms);
 		plan.command.probe = true;
 		pid = start_runner(shell, &plan, &report, &call);
