@@ -108,7 +108,7 @@ static void reloaded(
 	struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	bool was_standalone = rules->protocol == PROTOCOL_NONE;
-	if (!event->reloaded.is_restart)
+	if (!event->reloaded.is_restart || rules->is_stopping)
 		return;
 	rules->protocol = event->reloaded.protocol;
 	rules->is_other_dashboard = rules->is_other_dashboard || event->reloaded.is_other_dashboard;

@@ -205,6 +205,24 @@ Test(rules_worker, another_configuration_during_its_start_is_no_death)
 	cr_assert(not(world.rules.worker.is_safe_mode));
 }
 
+Test(rules_worker, none_is_started_while_the_agent_stops)
+{
+	world_start(&world, PROTOCOL_NONE);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	struct rules_event event = world_event(&world, EVENT_ASKED_RUN);
+	event.asked_run.command = text_of("pull");
+	event.asked_run.client = 1;
+	world_step(&world, event);
+	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL); /* the stop waits for the disk */
+	world_step(&world, world_event(&world, EVENT_STOP));
+	event = world_event(&world, EVENT_RELOADED);
+	event.reloaded.is_restart = true;
+	event.reloaded.protocol = PROTOCOL_HTTP;
+	world_step(&world, event);
+	cr_assert(eq(u32, world_count(&world, ACTION_WORKER_START), 0));
+	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
+}
+
 Test(rules_worker, the_doubt_about_one_does_not_cost_the_next_its_life)
 {
 	world_up(&world, PROTOCOL_HTTP);
