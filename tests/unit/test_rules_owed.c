@@ -5,23 +5,27 @@
 
 static struct world world;
 
+static void find(uint32_t number)
+{
+	char name[32];
+	struct record record = {.state = RECORD_FINISHED,
+		.outcome = OUTCOME_EXITED,
+		.sequence = number,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull"};
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	snprintf(name, sizeof(name), "run-%02u", number);
+	event.found.name = text_of(name);
+	event.found.record = &record;
+	event.found.is_owed = true;
+	world_step(&world, event);
+}
+
 static void find_owed(uint32_t count)
 {
 	world_start(&world, PROTOCOL_HTTP);
-	for (uint32_t i = count; i > 0; i--) {
-		char name[32];
-		struct record record = {.state = RECORD_FINISHED,
-			.outcome = OUTCOME_EXITED,
-			.sequence = i,
-			.origin = ORIGIN_DASHBOARD,
-			.command = "pull"};
-		struct rules_event event = world_event(&world, EVENT_FOUND);
-		snprintf(name, sizeof(name), "run-%02u", i);
-		event.found.name = text_of(name);
-		event.found.record = &record;
-		event.found.is_owed = true;
-		world_step(&world, event);
-	}
+	for (uint32_t i = count; i > 0; i--)
+		find(i);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 }
 
@@ -254,16 +258,7 @@ Test(rules_owed, what_the_new_dashboard_is_owed_is_looked_for_and_told)
 	world_pass(&world, 0);
 	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
 	/* By now both are owed again: the configuration was changed back. */
-	struct record record = {.state = RECORD_FINISHED,
-		.outcome = OUTCOME_EXITED,
-		.sequence = 1,
-		.origin = ORIGIN_DASHBOARD,
-		.command = "pull"};
-	struct rules_event event = world_event(&world, EVENT_FOUND);
-	event.found.name = text_of("run-01");
-	event.found.record = &record;
-	event.found.is_owed = true;
-	world_step(&world, event);
+	find(1);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	expect_told(0, "run-01", false);
 	cr_assert(told(1) == NULL);
@@ -277,16 +272,7 @@ Test(rules_owed, a_look_for_the_dashboard_before_counts_for_nothing)
 	another_dashboard();
 	world_worker_exits(&world);
 	world_ready(&world);
-	struct record record = {.state = RECORD_FINISHED,
-		.outcome = OUTCOME_EXITED,
-		.sequence = 1,
-		.origin = ORIGIN_DASHBOARD,
-		.command = "pull"};
-	struct rules_event event = world_event(&world, EVENT_FOUND);
-	event.found.name = text_of("run-01");
-	event.found.record = &record;
-	event.found.is_owed = true;
-	world_step(&world, event);
+	find(1);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(told(0) == NULL);
 	cr_assert(not(world.rules.is_scanned));
