@@ -277,5 +277,11 @@ void nspawn_close(struct nspawn *nspawn)
 		host_shell("for i in $(seq 100); do find %s -depth -type d -exec rmdir {} ';' "
 			   "2>/dev/null; [ -e %s ] || break; sleep 0.05; done",
 			nspawn->group, nspawn->group);
+	/* systemd-nspawn makes the same one in the older hierarchy of a hybrid machine. */
+	if (nspawn->group[0])
+		host_shell("m=$(grep ' - cgroup .*name=systemd' /proc/self/mountinfo | "
+			   "cut -d' ' -f5 | head -1); [ -z \"$m\" ] || "
+			   "find \"$m\" -path '*/%s*' -depth -type d -exec rmdir {} ';'",
+			strrchr(nspawn->group, '/') + 1);
 	*nspawn = (struct nspawn){0};
 }
