@@ -41,7 +41,8 @@ static void away_for_a_day(struct sim *sim)
 }
 
 /* The same over a WebSocket. One command at a time there, so most of what is owed was refused: the
- * way to the dashboard fails while its own words still arrive. */
+ * way to the dashboard fails while its own words still arrive. What is asked for behind four that
+ * were refused is so without a record: nothing is owed for it. */
 static void away_for_a_day_websocket(struct sim *sim)
 {
 	sim->is_websocket = true;
@@ -49,12 +50,12 @@ static void away_for_a_day_websocket(struct sim *sim)
 	host_create(sim);
 	sim_run(sim, 10 * NS_PER_S, NULL);
 	wire_cut_out(sim);
+	sim_check(sim, session_press(sim, "switch", false), "nobody hears");
+	sim_run(sim, sim->now + NS_PER_S, NULL);
 	for (int i = 0; i < 24; i++) {
 		sim_check(sim, session_press(sim, "dance", false), "nobody hears");
 		sim_run(sim, sim->now + NS_PER_S, NULL);
 	}
-	sim_check(sim, session_press(sim, "switch", false), "nobody hears");
-	sim_run(sim, sim->now + NS_PER_S, NULL);
 	sim->is_network_down = true;
 	wire_network_gone(sim);
 	sim_run(sim, sim->now + HOUR_NS, NULL);
@@ -65,14 +66,12 @@ static void away_for_a_day_websocket(struct sim *sim)
 	sim_check(sim, sim->counts.delivered == 0, "told over no connection");
 	sim->is_network_down = false;
 	sim->is_calm = true;
-	uint64_t back = sim->now;
 	sim_check(sim, sim_run(sim, sim->now + HOUR_NS, host_is_quiet), "not quiet in the end");
 	host_check_end(sim);
-	sim_check(sim, sim->counts.delivered == 25 && sim->counts.doubled == 0,
-		"%u outcomes, %u of them twice, for 25 commands", (unsigned)sim->counts.delivered,
+	sim_check(sim, sim->counts.delivered == 5 && sim->counts.doubled == 0,
+		"%u outcomes, %u of them twice, for 5 commands", (unsigned)sim->counts.delivered,
 		(unsigned)sim->counts.doubled);
 	sim_check(sim, sim->counts.fast_reports == 0, "more than 20 reports a minute");
-	sim_check(sim, sim->now - back >= 60 * NS_PER_S, "25 outcomes in less than a minute");
 	sim_check(sim, dashboard_is_in_order(sim), "not in order");
 }
 

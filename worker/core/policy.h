@@ -11,9 +11,10 @@
 #define AGENT_RUNS_MAX     12
 #define AGENT_COMMANDS_MAX 8
 #define AGENT_ACTIONS_MAX  32
-#define REFUSED_WAIT_MAX   RUNS_OWED_TOLD_MAX /* then a command is refused without a record */
-#define AGENT_MARKS_MAX    256                /* tests whose results are told one by one */
-#define COMMIT_BYTES_MAX   64
+/* Then a command is refused without a record. Fewer than are told at a time: others wait, too. */
+#define REFUSED_WAIT_MAX (RUNS_OWED_TOLD_MAX / 2)
+#define AGENT_MARKS_MAX  256 /* tests whose results are told one by one */
+#define COMMIT_BYTES_MAX 64
 
 /* The dashboard allows 30 status reports and 60 progress reports a minute and host. */
 #define RATE_WINDOW_MS      60000
