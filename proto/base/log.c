@@ -87,7 +87,6 @@ static bool has_room(void)
 static void put(const char *line, size_t size)
 {
 	char text[128];
-	ssize_t ignored;
 	if (!has_room()) {
 		output.lost++;
 		return;
@@ -98,14 +97,13 @@ static void put(const char *line, size_t size)
 				       : "%s: warn: %u lines were lost: the log took none\n",
 			output.name, output.lost);
 		output.lost = 0;
-		ignored = write(STDERR_FILENO, text, (size_t)head);
+		(void)!write(STDERR_FILENO, text, (size_t)head);
 		if (!has_room()) {
 			output.lost = 1;
 			return;
 		}
 	}
-	ignored = write(STDERR_FILENO, line, size);
-	(void)ignored;
+	(void)!write(STDERR_FILENO, line, size);
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(
