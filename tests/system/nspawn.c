@@ -30,16 +30,29 @@ static int host_shell(const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
 }
 
+/* The machine's root, which outlives a test. */
+static void root_path(char path[WORLD_TEXT_BYTES])
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	if (cache && *cache)
+		snprintf(path, WORLD_TEXT_BYTES, "%s/nixfleet-test-root", cache);
+	else
+		snprintf(path, WORLD_TEXT_BYTES, "%s/.cache/nixfleet-test-root", home ? home : "");
+}
+
 /* Of the same release as this machine, so that its libraries fit. */
 static bool make_root(void)
 {
-	return host_shell("d=${XDG_CACHE_HOME:-$HOME/.cache}/nixfleet-test-root; "
+	char root[WORLD_TEXT_BYTES];
+	root_path(root);
+	return host_shell("d=%s; "
 			  "mkdir -p ${d%%/*}; exec 9> $d.lock; flock 9; [ -e "
 			  "$d/usr/lib/systemd/user/dbus.socket ] && "
 			  "exit 0; . /etc/os-release; rm -rf $d.new; debootstrap --variant=minbase "
 			  "--include=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,"
 			  "sudo $VERSION_CODENAME $d.new "
-			  ">$d.log 2>&1 && rm -rf $d && mv $d.new $d") == 0;
+			  ">$d.log 2>&1 && rm -rf $d && mv $d.new $d",
+		       root) == 0;
 }
 
 /* What the programs are linked with, besides what the system has. */
@@ -108,13 +121,13 @@ static void make_group(struct nspawn *nspawn)
 
 _Noreturn static void become(struct nspawn *nspawn)
 {
-	char root[WORLD_TEXT_BYTES], bind[WORLD_TEXT_BYTES], build[WORLD_TEXT_BYTES], name[80];
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char path[WORLD_TEXT_BYTES], root[WORLD_TEXT_BYTES + 16];
+	char bind[WORLD_TEXT_BYTES], build[WORLD_TEXT_BYTES], name[80];
 	char *argv[32] = {"systemd-nspawn", root, "--volatile=overlay", "--register=no",
 		"--keep-unit", "--private-network", "--console=pipe", name, bind, build};
 	uint32_t count = 10;
-	snprintf(root, sizeof(root), "--directory=%s%s/nixfleet-test-root",
-		cache && *cache ? cache : home, cache && *cache ? "" : "/.cache");
+	root_path(path);
+	snprintf(root, sizeof(root), "--directory=%s", path);
 	snprintf(name, sizeof(name), "--machine=%.60s", nspawn->world->host);
 	snprintf(bind, sizeof(bind), "--bind=%s", nspawn->world->folder);
 	snprintf(build, sizeof(build), "--bind-ro=%s", getenv("NIXFLEET_BUILD"));
