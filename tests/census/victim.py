@@ -82,7 +82,7 @@ class Tracer:
         return self.trace.read_text(errors="replace") if self.trace.exists() else ""
 
     def struck_ms(self):
-        """When it was struck, on the clock of the dashboard's log; None: not yet."""
+        """When it was struck, on the wall's clock; None: not yet."""
         pattern = r"\(INJECTED\)" if self.strike.error else r"killed by SIGKILL"
         for line in self.text().splitlines():
             found = re.search(r"(\d{9,}\.\d+) .*" + pattern, line)
