@@ -31,6 +31,7 @@ WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconver
 def zig():
     """The environment in which `python3 -m ziglang` works, or None."""
     environment = {**os.environ, "PYTHONPATH": str(CACHE)}
+    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(CACHE / "cache"))
     version = [sys.executable, "-m", "ziglang", "version"]
     if subprocess.run(version, env=environment, capture_output=True, check=False).returncode:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(CACHE), "ziglang"],
