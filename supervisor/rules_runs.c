@@ -371,12 +371,13 @@ static void take_record(struct rules_run *run, const struct record *record)
 
 /* A runner that is no child of ours, or not any more, holds the record. Its clock began with the
  * record's. Its end is watched; where that was said and the record is still held (by somebody who
- * reads it, or by a process that cannot be watched) it is asked again. */
+ * reads it, or by a process that cannot be watched) it is asked again, and so it is where nobody
+ * wrote yet that it began: who holds it then may be about to, or may be making it durable. */
 static void adopt(struct rules *rules, uint32_t index, const struct record *record,
 	struct rules_actions *actions)
 {
 	struct rules_run *run = &rules->runs[index];
-	bool is_watched = run->is_adopted;
+	bool is_watched = run->is_adopted && run->pid == (pid_t)record->pid;
 	struct mono started = mono_after((struct mono){0}, record->started_mono_ms);
 	run->state = RUN_GOING;
 	run->is_adopted = true;
@@ -384,7 +385,7 @@ static void adopt(struct rules *rules, uint32_t index, const struct record *reco
 	run->start_ticks = record->start_ticks;
 	run->deadline_ms = record->deadline_ms;
 	run->started = mono_earlier(started, rules->now);
-	if (is_watched || run->is_killing) {
+	if (is_watched || run->is_killing || !has_begun(run)) {
 		store_later(rules, run);
 		return;
 	}
@@ -429,7 +430,12 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 		rules->sequence = record->sequence;
 	switch (record->state) {
 	case RECORD_EMPTY:
-	case RECORD_WAITING: run->state = RUN_QUEUED; break;
+	case RECORD_WAITING:
+		if (event->found.is_live)
+			adopt(rules, index, record, actions);
+		else
+			run->state = RUN_QUEUED;
+		break;
 	case RECORD_RUNNING:
 		if (event->found.is_live) {
 			adopt(rules, index, record, actions);

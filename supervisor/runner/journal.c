@@ -97,6 +97,15 @@ static int open_record(struct run *run)
 	return 0;
 }
 
+/* Whoever started us is gone. Looked at with the record locked: an agent that read it before took
+ * the command for one that waits, and starts it itself or, while the host is paused, does not; one
+ * that reads it from now on sees that somebody holds it. */
+static bool is_abandoned(const struct run *run)
+{
+	struct pollfd wait = {.fd = run->report, .events = 0};
+	return poll(&wait, 1, 0) > 0;
+}
+
 /* Durable, or not done. After an fsync that failed the kernel may have thrown the pages away and
  * call the next fsync good: so the same bytes are written at the same place before each. */
 static bool write_durably(
@@ -152,6 +161,11 @@ int journal_open(struct run *run)
 {
 	if (wait_for_turn(run) < 0 || open_record(run) < 0)
 		return -1;
+	if (is_abandoned(run)) {
+		log_info("%.*s: its agent is gone: it is the next one's to start",
+			TEXT_ARGS(run->plan.run));
+		return -1;
+	}
 	run_begin(run); /* the wait was not the command's */
 	cgroup_create(&run->cgroup, run->plan.run);
 	open_files(run);

@@ -87,6 +87,8 @@ void supervisor_store_ended(struct sim *sim, const struct process *process);
 /* The dashboard's ticket of the command that this run was asked with. */
 uint64_t supervisor_ticket(const struct sim *sim, const struct rules_run *run);
 const char *supervisor_token(const struct sim *sim);
+/* Who has read the records takes this runner's command for one that goes on. */
+bool supervisor_sees(const struct sim *sim, const struct process *runner);
 
 /* ---- pause.c ---- */
 #define SIM_PAUSE_CLIENT 2

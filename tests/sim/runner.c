@@ -97,6 +97,11 @@ static void open_record(struct sim *sim, struct process *process)
 		process_end(sim, process);
 		return;
 	}
+	/* Its agent is gone: the next one starts it. */
+	if (process->incarnation != supervisor_incarnation(sim) || !supervisor_is_up(sim)) {
+		process_end(sim, process);
+		return;
+	}
 	check_place(sim);
 	process->step = RUNNER_WRITES_START;
 	process_next(sim, process, sim_random(sim, NS_PER_MS));
@@ -158,6 +163,8 @@ static void run(struct sim *sim, struct process *process)
 	uint64_t deadline = process->deadline_ms * NS_PER_MS;
 	sim_check(sim, truth->executions == 0, "%s runs twice", process->file->name);
 	sim_check(sim, !truth->is_refused, "%s was refused and runs", process->file->name);
+	sim_check(sim, supervisor_sees(sim, process), "%s begins and nobody sees it",
+		process->file->name);
 	truth->executions++;
 	sim->counts.executed++;
 	process->is_running = true;

@@ -681,6 +681,20 @@ bool supervisor_is_scanned(const struct sim *sim)
 	return sim->supervisor->rules->is_scanned;
 }
 
+bool supervisor_sees(const struct sim *sim, const struct process *runner)
+{
+	const struct sim_supervisor *supervisor = sim->supervisor;
+	bool is_own = runner->incarnation == supervisor->incarnation;
+	if (is_own || !supervisor->is_up || !supervisor->rules->is_scanned)
+		return true;
+	for (uint32_t i = 0; i < supervisor->rules->run_count; i++) {
+		const struct rules_run *run = &supervisor->rules->runs[i];
+		if (strcmp(run->name, runner->file->name) == 0)
+			return run->state != RUN_QUEUED && run->state != RUN_STARTING;
+	}
+	return false;
+}
+
 struct sim_kept supervisor_pause_to_keep(const struct sim *sim)
 {
 	return pause_to_keep(sim, sim->supervisor->rules);

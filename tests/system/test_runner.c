@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "proto/base/fd.h"
 #include "tests/system/lone_runner.h"
 
 static struct lone_runner lone;
@@ -138,11 +139,13 @@ Test(runner, s18_a_result_that_fsync_refused_is_written_again)
 {
 	lone_runner_open(&lone);
 	need_strace("fsync:error=EIO:when=2");
-	lone_runner_stub(&lone, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\n");
+	lone_runner_stub(&lone, "nixos-rebuild",
+		"#!/bin/sh\ntouch $HOME/ran\nwhile [ ! -e $HOME/go ]; do sleep 0.02; done\n");
 	lone_runner_start(&lone, "switch");
+	lone_runner_await(&lone, "ran", 10000);
 	/* Nobody to tell it to: the disk is all there is. */
-	close(lone.reports);
-	lone.reports = -1;
+	fd_drop(&lone.reports);
+	lone_runner_file(&lone, "go", "", 0644);
 	lone_runner_wait(&lone, 20000);
 	cr_assert(eq(int, (int)lone.record.state, RECORD_FINISHED));
 	cr_assert(eq(int, count_doubles(), 1));
@@ -439,6 +442,23 @@ Test(runner, the_time_of_a_command_begins_with_its_turn)
 	lone_runner_wait(&lone, 10000);
 	cr_assert(eq(int, (int)lone.record.outcome, OUTCOME_EXITED));
 	cr_assert(lt(u64, lone.record.took_ms, 2000));
+}
+
+/* The next agent has read the records, perhaps, and takes this command for one that waits. */
+Test(runner, s19_one_whose_agent_is_gone_before_it_has_its_record_begins_nothing)
+{
+	char runs[128];
+	lone_runner_open(&lone);
+	lone_runner_stub(&lone, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/ran\n");
+	snprintf(runs, sizeof(runs), "%s/runs", lone.folder);
+	int turn = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(turn >= 0 && flock(turn, LOCK_EX | LOCK_NB) == 0);
+	lone_runner_start(&lone, "switch");
+	fd_drop(&lone.reports);
+	close(turn);
+	lone_runner_wait(&lone, 10000);
+	cr_assert(eq(int, (int)lone.record.state, RECORD_WAITING));
+	expect_shell("test ! -e ran");
 }
 
 Test(runner, s16_a_cancel_does_not_wait_for_a_child_that_keeps_stdout)

@@ -277,7 +277,7 @@ static void found(uint32_t number, enum record_state state, bool is_live, uint64
 		.sequence = number,
 		.origin = ORIGIN_DASHBOARD,
 		.command = "pull",
-		.pid = 4711,
+		.pid = state == RECORD_WAITING ? 0 : 4711,
 		.start_ticks = 99,
 		.started_mono_ms = mono_ms,
 		.deadline_ms = 120000};
@@ -324,6 +324,28 @@ Test(rules_runs, an_adopted_runner_is_watched_and_its_clock_is_the_records)
 	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
 	settled(run, ACT_SETTLE, RECORD_FINISHED, false);
 	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+}
+
+/* Whoever holds the record may be a runner right before it writes that it starts. */
+Test(rules_runs, a_record_that_waits_and_is_held_is_looked_at_until_it_is_free)
+{
+	world_start(&world, PROTOCOL_NONE);
+	world.rules.pause.is_on = true;
+	world.rules.pause.until = MONO_NEVER;
+	found(1, RECORD_WAITING, true, 0);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	cr_assert(ne(u32, run, RULES_NO_RUN));
+	world_pass(&world, 2000);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	/* It began: its process is watched now. */
+	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
+	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	runner_exits(run);
+	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+	settled(run, ACT_SETTLE, RECORD_WAITING, false);
+	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+	cr_assert(eq(u32, rules_count_queued(&world.rules), 1));
 }
 
 Test(rules_runs, a_clock_of_the_record_that_lies_ahead_begins_now)
