@@ -290,8 +290,9 @@ struct rules {
 	struct rules_pause pause;
 	char host_ops[RULES_HOST_OPS_MAX][COMMAND_BYTES_MAX + 1];
 	uint32_t host_op_count;
-	char refusal[REASON_BYTES_MAX + 1]; /* of the last command that was refused */
-	struct mono lenient_until;          /* no runner is overdue before: we were away */
+	char refusal[REASON_BYTES_MAX + 1];  /* of the last command that was refused */
+	char unkept[RUN_NAME_BYTES_MAX + 1]; /* the last one that was refused without a record */
+	struct mono lenient_until;           /* no runner is overdue before: we were away */
 	struct mono now;
 	struct wall wall;
 };

@@ -143,6 +143,9 @@ void runs_told(struct rules *rules, struct text name, struct text undeliverable,
 	struct rules_actions *actions)
 {
 	uint32_t index = runs_find(rules, name);
+	if (index == RULES_NO_RUN) /* it has no record to mark */
+		rules_tell(rules, actions,
+			&(struct message){.type = MESSAGE_MARKED, .marked = {.run = name}});
 	if (index == RULES_NO_RUN || rules->runs[index].telling != TELLING_TOLD)
 		return; /* said twice, or about another's run: nothing is owed there */
 	struct rules_run *run = &rules->runs[index];

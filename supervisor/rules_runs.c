@@ -609,6 +609,27 @@ static bool find_busy_refusal(
 	return true;
 }
 
+/* Every place is live, as behind a disk that hangs: there can be no record either. The dashboard
+ * has forgotten the command, so it is told by the worker that brought it, or by nobody. */
+static void refuse_unkept(struct rules *rules, struct text command, uint64_t request, int64_t code,
+	struct rules_actions *actions)
+{
+	record_make_name(wall_ms(rules->wall), command, rules_random(rules, UINT64_C(1) << 16),
+		rules->unkept);
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_ACCEPTED,
+			.accepted = {.request = request, .run = TEXT_NONE, .command = command}});
+	rules_tell(rules, actions,
+		&(struct message){.type = MESSAGE_ENDED,
+			.ended = {.run = text_of(rules->unkept),
+				.command = command,
+				.outcome = OUTCOME_REFUSED,
+				.code = code,
+				.reason = text_of(rules->refusal),
+				.summary = TEXT_NONE,
+				.owed = true}});
+}
+
 void runs_asked(struct rules *rules, struct text command, enum origin origin, uint64_t request,
 	uint64_t client, struct rules_actions *actions)
 {
@@ -625,13 +646,18 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 		is_impossible = is_refused = true;
 		memcpy(reason, rules->pause.sentence, sizeof(rules->pause.sentence));
 	}
+	int64_t code = is_refused && !is_impossible ? REFUSAL_BUSY : 0;
 	uint32_t index = take_place(rules);
 	if (index == RULES_NO_RUN && origin == ORIGIN_DASHBOARD)
 		index = take_owed_place(rules);
 	if (index == RULES_NO_RUN) {
-		/* Every place is live or with the worker, which keeps a command until it is
-		 * accepted. */
-		refuse_client(client, "too many outcomes wait to be delivered", actions);
+		if (!is_refused)
+			snprintf(reason, REASON_BYTES_MAX, "%s",
+				"too many commands wait for the host's disk");
+		if (origin == ORIGIN_DASHBOARD)
+			refuse_unkept(rules, command, request, code, actions);
+		else
+			refuse_client(client, reason, actions);
 		return;
 	}
 	struct rules_run *run = &rules->runs[index];
@@ -644,7 +670,7 @@ void runs_asked(struct rules *rules, struct text command, enum origin origin, ui
 	run->sequence = ++rules->sequence;
 	run->wall_ms = wall_ms(rules->wall);
 	run->outcome = is_refused ? OUTCOME_REFUSED : OUTCOME_NONE;
-	run->code = is_refused && !is_impossible ? REFUSAL_BUSY : 0;
+	run->code = code;
 	text_copy(command, run->command, sizeof(run->command));
 	text_copy(text_of(reason), run->reason, sizeof(run->reason));
 	const struct op *op = ops_find(command, PROTOCOL_WEBSOCKET);

@@ -270,6 +270,44 @@ Test(rules_runs, a_removed_record_holds_neither_the_queue_nor_the_window)
 	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
 }
 
+/* The disk hangs, and what waits for it takes every place: a command that the dashboard gave away
+ * is answered all the same, without a record. */
+Test(rules_runs, where_every_place_is_live_a_command_is_refused_to_the_dashboard)
+{
+	static const enum protocol protocols[] = {PROTOCOL_HTTP, PROTOCOL_WEBSOCKET};
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+		char run[RUN_NAME_BYTES_MAX + 1];
+		world_up(&world, protocols[i]);
+		for (uint64_t request = 1; request <= RUNS_KNOWN_MAX; request++)
+			ask("nonsense", request);
+		world_says(&world, (struct message){.type = MESSAGE_RUN,
+					   .run = {.request = 100, .command = text_of("pull")}});
+		cr_assert(eq(u32, world_count(&world, ACTION_STORE), 0));
+		const struct message *accepted = world_sent(&world, MESSAGE_ACCEPTED);
+		cr_assert(accepted != NULL);
+		cr_assert(eq(u64, accepted->accepted.request, 100));
+		cr_assert(eq(u32, accepted->accepted.run.size, 0));
+		const struct message *ended = world_sent(&world, MESSAGE_ENDED);
+		cr_assert(ended != NULL);
+		cr_assert(ended->ended.owed);
+		cr_assert(text_is(ended->ended.command, "pull"));
+		cr_assert(eq(int, (int)ended->ended.outcome, OUTCOME_REFUSED));
+		cr_assert(
+			text_is(ended->ended.reason, "too many commands wait for the host's disk"));
+		/* The worker keeps it until it hears that it is marked. */
+		text_copy(ended->ended.run, run, sizeof(run));
+		cr_assert(record_name_is_legal(text_of(run)));
+		world_says(&world, (struct message){.type = MESSAGE_DELIVERED,
+					   .delivered = {.run = text_of(run)}});
+		const struct message *marked = world_sent(&world, MESSAGE_MARKED);
+		cr_assert(marked && text_is(marked->marked.run, run));
+		world_says(&world, (struct message){.type = MESSAGE_RUN,
+					   .run = {.request = 101, .command = text_of("more")}});
+		cr_assert(text_is(
+			world_sent(&world, MESSAGE_ENDED)->ended.reason, "Unknown command: more"));
+	}
+}
+
 static void found(uint32_t number, enum record_state state, bool is_live, uint64_t mono_ms)
 {
 	char name[32];
