@@ -155,6 +155,7 @@ struct rules_run {
 	uint32_t processes;     /* runners asked for or watched whose end was not seen */
 	uint32_t starts;        /* of a runner that came to nothing */
 	uint32_t tries;
+	uint64_t marked_scan;   /* the reading of the records during which it was marked */
 	uint64_t history_epoch; /* the worker that learnt of its end by the history */
 	uint64_t request;       /* of the worker that asked, in worker_epoch */
 	uint64_t worker_epoch;
@@ -274,6 +275,7 @@ struct rules {
 	bool is_left_out;   /* by the scan under way: a run that is owed, for want of a place */
 	bool is_scan_stale; /* the one under way looks for what another dashboard is owed */
 	bool is_other_dashboard; /* the next worker's is not the one of what is owed now */
+	uint64_t scan;           /* the number of the last one */
 	struct mono scan_retry;
 	struct mono retain_next;
 	bool is_retaining;

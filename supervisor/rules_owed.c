@@ -160,6 +160,7 @@ void runs_marked(struct rules *rules, uint32_t index, struct rules_actions *acti
 	struct rules_run *run = &rules->runs[index];
 	run->telling = run->undeliverable[0] ? TELLING_FAILED : TELLING_DONE;
 	run->tries = 0;
+	run->marked_scan = rules->scan;
 	rules_tell(rules, actions,
 		&(struct message){.type = MESSAGE_MARKED, .marked = {.run = text_of(run->name)}});
 	runs_tell_owed(rules, actions);

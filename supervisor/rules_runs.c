@@ -117,6 +117,13 @@ static uint32_t find_meant(const struct rules *rules, const struct rules_run *ex
 	return oldest;
 }
 
+/* Who reads the records may have read this one without its mark, and may still say that it is owed:
+ * until then it must be known. */
+static bool may_be_found_unmarked(const struct rules *rules, const struct rules_run *run)
+{
+	return rules->is_scanning && run->marked_scan == rules->scan;
+}
+
 /* A free place, or that of the oldest run of which nothing is left to do. */
 static uint32_t take_place(struct rules *rules)
 {
@@ -129,6 +136,7 @@ static uint32_t take_place(struct rules *rules)
 		}
 		if (run->state == RUN_ENDED && !runs_is_owed(run) && !run->is_storing &&
 			run->processes == 0 && i != rules->leave.run &&
+			!may_be_found_unmarked(rules, run) &&
 			(oldest == RULES_NO_RUN || run->sequence < rules->runs[oldest].sequence))
 			oldest = i;
 	}
@@ -975,10 +983,17 @@ void runs_stored(
 	}
 }
 
-void runs_start(struct rules *rules, struct rules_actions *actions)
+static void scan(struct rules *rules, struct rules_actions *actions)
 {
 	rules->is_scanning = true;
+	rules->scan++;
+	rules->scan_retry = MONO_NEVER;
 	rules_emit_store(actions, ACT_SCAN, RULES_NO_RUN);
+}
+
+void runs_start(struct rules *rules, struct rules_actions *actions)
+{
+	scan(rules, actions);
 	rules->retain_next = rules->now;
 }
 
@@ -1043,11 +1058,8 @@ void runs_due(struct rules *rules, struct rules_actions *actions)
 		rules->token.is_storing = true;
 		rules_emit_store(actions, ACT_TOKEN, RULES_NO_RUN);
 	}
-	if (mono_reached(rules->now, rules->scan_retry) && !rules->is_scanning) {
-		rules->scan_retry = MONO_NEVER;
-		rules->is_scanning = true;
-		rules_emit_store(actions, ACT_SCAN, RULES_NO_RUN);
-	}
+	if (mono_reached(rules->now, rules->scan_retry) && !rules->is_scanning)
+		scan(rules, actions);
 }
 
 struct mono runs_next(const struct rules *rules)

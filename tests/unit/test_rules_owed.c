@@ -309,3 +309,38 @@ Test(rules_owed, why_a_dashboard_never_takes_an_outcome_is_kept)
 	world_done(&world, ACT_MARK, index, 0);
 	cr_assert(eq(int, (int)run->telling, TELLING_FAILED));
 }
+
+/* The child read the record before the mark was in it, and says so when another run has the place.
+ */
+Test(rules_owed, what_is_marked_while_the_records_are_read_is_not_told_again)
+{
+	char name[32];
+	world_start(&world, PROTOCOL_HTTP);
+	for (uint32_t i = RUNS_KNOWN_MAX; i > 0; i--)
+		find(i);
+	struct rules_event scanned = world_event(&world, EVENT_STORED);
+	scanned.stored.act = ACT_SCAN;
+	scanned.stored.run = RULES_NO_RUN;
+	scanned.stored.is_more = true;
+	world_step(&world, scanned);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (uint32_t i = 2; i <= RUNS_KNOWN_MAX; i++) {
+		snprintf(name, sizeof(name), "run-%02u", i);
+		deliver(name);
+	}
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+	deliver("run-01");
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of("pull")}});
+	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL);
+	find(1);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(told(0) == NULL);
+	/* Later its place is free for others again. */
+	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
+	for (uint32_t i = 2; i <= RUNS_KNOWN_MAX; i++)
+		find(100 + i);
+	cr_assert(eq(u32, rules_count_owed(&world.rules), RUNS_KNOWN_MAX - 1));
+}
