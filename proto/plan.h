@@ -2,6 +2,12 @@
 /* What a runner is told, as a value. */
 #pragma once
 
+#include <signal.h>
+
+/* What the bytes t and k in its FIFO mean, for a runner that could make none. */
+#define RUNNER_CANCEL_SIGNAL SIGUSR1
+#define RUNNER_KILL_SIGNAL   SIGUSR2
+
 #define SCHEMA_DEF    "proto/plan.def"
 #define SCHEMA_PREFIX plan
 #include "proto/schema_declare.h"

@@ -163,6 +163,12 @@ void runs_store(
 	run->cancel = 0;
 }
 
+/* Somebody holds the record and has not said that it begins. */
+static bool is_about_to_begin(const struct rules_run *run)
+{
+	return run->is_adopted && run->pid <= 1;
+}
+
 /* What the state of a run still wants from the disk. */
 static enum rules_act wanted_act(const struct rules_run *run)
 {
@@ -170,7 +176,11 @@ static enum rules_act wanted_act(const struct rules_run *run)
 	case RUN_ACCEPTING: return ACT_ACCEPT;
 	case RUN_KEEPING: return ACT_KEEP;
 	case RUN_SETTLING: return ACT_SETTLE;
-	case RUN_GOING: return run->is_killing ? ACT_END : run->cancel ? ACT_CANCEL : ACT_SETTLE;
+	case RUN_GOING:
+		if (run->is_killing)
+			return ACT_END;
+		/* Who is about to begin listens later, or is none that will. */
+		return run->cancel && !is_about_to_begin(run) ? ACT_CANCEL : ACT_SETTLE;
 	case RUN_FREE:
 	case RUN_QUEUED:
 	case RUN_STARTING:
@@ -301,7 +311,7 @@ static void store_wanted(struct rules *rules, uint32_t index, struct rules_actio
 	} else if (run->state == RUN_GOING && run->is_adopted && run->is_killing) {
 		runs_store(rules, index, ACT_END, actions);
 	} else if (run->state == RUN_GOING && run->cancel) {
-		runs_store(rules, index, ACT_CANCEL, actions);
+		runs_store(rules, index, wanted_act(run), actions);
 	} else if (run->state == RUN_QUEUED && run->cancel) {
 		cancel_waiting(rules, index, actions);
 	}
@@ -780,13 +790,13 @@ static void settled(struct rules *rules, uint32_t index, const struct rules_even
 }
 
 /* Whoever asked was told that it ends: what did not reach the runner (no process for it while a
- * command takes them all, a disk that hangs) is said again. A FIFO without a reader, or none, is a
- * runner that ends by itself. */
+ * command takes them all, a disk that hangs) is said again. No such process is a runner that ended
+ * by itself. */
 static void cancel_stored(struct rules *rules, struct rules_run *run, int error)
 {
 	if (run->state != RUN_GOING)
 		return;
-	if (error != 0 && error != ENXIO && error != ENOENT) {
+	if (error != 0 && error != ESRCH && error != ENOENT) {
 		if (run->cancel != 'k')
 			run->cancel = run->cancel_said;
 		store_later(rules, run);

@@ -17,6 +17,7 @@
 #include "proto/base/check.h"
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "proto/plan.h"
 #include "supervisor/kept.h"
 #include "supervisor/ops.h"
 #include "supervisor/orphans.h"
@@ -353,23 +354,32 @@ static int act_settle(struct store_job *job)
 	return 0;
 }
 
-/* The runner outlived every limit and is no child of the supervisor's. Only the process that wrote
- * the record is ended: the same number may be another's by now. */
-static int act_end(struct store_job *job)
+/* Only the process that wrote the record: the same number may be another's by now. That it is gone
+ * is ESRCH. */
+static int signal_runner(struct store_job *job, int fd, int number)
 {
 	struct record record;
 	char boot[BOOT_ID_BYTES];
-	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDWR);
-	if (fd < 0)
-		return fail(job, "open of the record");
 	if (record_read(fd, &record) < 0)
 		return fail(job, "read of the record");
 	platform_boot_id(boot);
 	bool is_same = record.state == RECORD_RUNNING && record.pid > 1 &&
 		       record.start_ticks != 0 && strcmp(boot, record.boot) == 0 &&
 		       platform_start_ticks((pid_t)record.pid) == record.start_ticks;
-	if (is_same && kill((pid_t)record.pid, SIGKILL) < 0 && errno != ESRCH)
-		return fail(job, "kill of the runner");
+	if (!is_same)
+		errno = ESRCH;
+	return !is_same || kill((pid_t)record.pid, number) < 0 ? fail(job, "kill of the runner")
+							       : 0;
+}
+
+/* The runner outlived every limit and is no child of the supervisor's. */
+static int act_end(struct store_job *job)
+{
+	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDWR);
+	if (fd < 0)
+		return fail(job, "open of the record");
+	if (signal_runner(job, fd, SIGKILL) < 0 && errno != ESRCH)
+		return -1;
 	struct mono until = mono_after(mono_now(), TREE_EMPTY_MS);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && !mono_reached(mono_now(), until))
 		poll(NULL, 0, LOCK_LOOK_MS);
@@ -377,12 +387,23 @@ static int act_end(struct store_job *job)
 	return act_settle(job);
 }
 
-/* The byte for the runner. No reader means that it is ending by itself. */
+/* The runner had no inode for its FIFO, or no descriptor: a signal says the same. */
+static int cancel_without_fifo(struct store_job *job)
+{
+	own_fd fd = record_folder_open(job->runs, job->run->name, O_RDONLY);
+	if (fd < 0)
+		return fail(job, "open of the record");
+	return signal_runner(job, fd, job->byte == 'k' ? RUNNER_KILL_SIGNAL : RUNNER_CANCEL_SIGNAL);
+}
+
+/* The byte for the runner. */
 static int act_cancel(struct store_job *job)
 {
 	char name[RUN_NAME_BYTES_MAX + 8];
 	snprintf(name, sizeof(name), "%s.ctl", job->run->name);
 	own_fd fd = openat(job->runs, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO))
+		return cancel_without_fifo(job);
 	if (fd < 0)
 		return fail(job, "open of the runner's FIFO");
 	return fd_write_all(fd, &job->byte, 1) < 0 ? fail(job, "write to the runner") : 0;

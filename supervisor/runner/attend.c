@@ -67,7 +67,11 @@ static void take_signals(struct run *run)
 	unsigned char numbers[64];
 	ssize_t got = read(run->signals, numbers, sizeof(numbers));
 	for (ssize_t i = 0; i < got; i++) {
-		if (numbers[i] != SIGCHLD)
+		if (numbers[i] == RUNNER_CANCEL_SIGNAL)
+			ask(run, ASKED_CANCEL);
+		else if (numbers[i] == RUNNER_KILL_SIGNAL)
+			ask(run, ASKED_KILL);
+		else if (numbers[i] != SIGCHLD)
 			ask(run, ASKED_INTERRUPT);
 	}
 }

@@ -34,7 +34,8 @@ static void on_signal(int number)
 
 static int catch_signals(struct run *run)
 {
-	static const int caught[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+	static const int caught[] = {
+		SIGCHLD, SIGTERM, SIGINT, SIGHUP, RUNNER_CANCEL_SIGNAL, RUNNER_KILL_SIGNAL};
 	if (pipe(signal_pipe) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++) {

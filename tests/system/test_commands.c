@@ -171,6 +171,28 @@ Test(commands, s14_cancel_ends_it_and_says_so)
 	world_expect(&world, "comment", "cancelled");
 }
 
+/* As where no inode was left for it when the command began. */
+Test(commands, s14_cancel_ends_one_that_has_no_fifo)
+{
+	static const char *const ways[] = {"cancel", "cancel --kill"};
+	for (int i = 0; i < 2; i++) {
+		char path[WORLD_TEXT_BYTES];
+		char *output;
+		world_open(&world, "");
+		world_stub(&world, "nixos-rebuild", "#!/bin/sh\ntouch $HOME/running\nsleep 1000\n");
+		world_agent_start_registered(&world);
+		world_command(&world, "switch");
+		cr_assert(world_until(&world, 5000, world_has_file, "running"));
+		snprintf(path, sizeof(path), "rm %s/state/runs/*.ctl", world.folder);
+		cr_assert(eq(int, system(path), 0));
+		cr_assert(eq(int, world_nfctl(&world, ways[i], &output), 0), "%s", output);
+		free(output);
+		world_expect_outcomes(&world, 1, 5000);
+		world_expect(&world, "comment", "cancelled");
+		world_close(&world);
+	}
+}
+
 Test(commands, s15_nothing_that_it_forked_survives)
 {
 	char names[WORLD_TEXT_BYTES];

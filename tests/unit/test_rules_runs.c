@@ -238,14 +238,14 @@ Test(rules_runs, a_cancel_that_did_not_reach_the_runner_is_said_again)
 	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
 }
 
-Test(rules_runs, a_cancel_without_a_reader_is_not_said_again)
+Test(rules_runs, a_cancel_of_what_is_gone_is_not_said_again)
 {
 	world_up(&world, PROTOCOL_HTTP);
 	uint32_t run = ask("switch", 1);
 	world_done(&world, ACT_ACCEPT, run, 0);
 	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
 	cancels(false);
-	world_done(&world, ACT_CANCEL, run, ENXIO);
+	world_done(&world, ACT_CANCEL, run, ESRCH);
 	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
 }
 
@@ -384,6 +384,25 @@ Test(rules_runs, a_record_that_waits_and_is_held_is_looked_at_until_it_is_free)
 	settled(run, ACT_SETTLE, RECORD_WAITING, false);
 	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
 	cr_assert(eq(u32, rules_count_queued(&world.rules), 1));
+}
+
+/* Nobody listens yet: the cancel is said once its runner is known, or done where none begins. */
+Test(rules_runs, what_is_about_to_begin_is_cancelled_when_it_is_known)
+{
+	for (int begins = 0; begins < 2; begins++) {
+		world_start(&world, PROTOCOL_NONE);
+		found(1, RECORD_WAITING, true, 0);
+		world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+		uint32_t run = rules_busy_run(&world.rules);
+		cancels(false);
+		cr_assert(world_stored(&world, ACT_CANCEL) == NULL);
+		cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+		settled(run, ACT_SETTLE, RECORD_WAITING, true);
+		world_pass(&world, 5000);
+		cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
+		settled(run, ACT_SETTLE, begins ? RECORD_RUNNING : RECORD_WAITING, begins);
+		cr_assert(world_stored(&world, begins ? ACT_CANCEL : ACT_KEEP) != NULL);
+	}
 }
 
 Test(rules_runs, a_clock_of_the_record_that_lies_ahead_begins_now)
