@@ -47,14 +47,20 @@ static void say(const struct store_job *job, const struct stored *stored)
 	bytes_finish(&bytes);
 }
 
-/* Not where the kernel does not tell its boots apart, nor in a container that was started anew: it
- * keeps the machine's boot id, and its first process is younger than the runner. */
-static bool is_of_this_boot(const struct record *record)
+/* Also where a container was started anew: it keeps the machine's boot id, and its first process is
+ * younger than the runner. Nothing of what the runner began is left. */
+static bool is_of_another_boot(const struct record *record)
 {
 	char boot[BOOT_ID_BYTES];
 	platform_boot_id(boot);
-	return strcmp(boot, BOOT_ID_UNKNOWN) != 0 && strcmp(boot, record->boot) == 0 &&
-	       platform_start_ticks(1) <= record->start_ticks;
+	return strcmp(boot, record->boot) != 0 ||
+	       (record->start_ticks != 0 && platform_start_ticks(1) > record->start_ticks);
+}
+
+/* Not where the kernel does not tell its boots apart. */
+static bool is_of_this_boot(const struct record *record)
+{
+	return strcmp(record->boot, BOOT_ID_UNKNOWN) != 0 && !is_of_another_boot(record);
 }
 
 static void say_found(
@@ -299,14 +305,13 @@ static int settle_outside(struct store_job *job, const struct record *record,
 /* What a dead runner left: its tree is ended first, then the record says what is known. */
 static int settle(struct store_job *job, const char *name, int fd, struct record *record)
 {
-	char boot[BOOT_ID_BYTES], reason[REASON_BYTES_MAX + 1];
+	char reason[REASON_BYTES_MAX + 1];
 	struct orphans orphans = {.run = text_of(name),
 		.keeper = job->parent,
 		.known = job->known,
 		.known_count = job->known_count};
 	int64_t now = wall_ms(wall_now());
-	platform_boot_id(boot);
-	bool is_other_boot = strcmp(boot, record->boot) != 0;
+	bool is_other_boot = is_of_another_boot(record);
 	struct record_frame frame = {.type = RECORD_RESULT,
 		.result = {.outcome = is_other_boot ? OUTCOME_INTERRUPTED : OUTCOME_LOST,
 			.method = text_of("none"),

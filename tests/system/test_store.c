@@ -584,6 +584,70 @@ Test(store, a_reboot_is_not_done_again_where_the_first_process_is_younger)
 	}
 }
 
+/* A command that its runner did not end, of that age and of this boot. */
+static void write_begun(const char *path, uint64_t ticks)
+{
+	char boot[64];
+	struct record record = {.state = RECORD_EMPTY};
+	read_boot_id(boot);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && record_reserve(fd) == 0);
+	const struct record_frame frames[] = {
+		{.type = RECORD_ACCEPTED,
+			.accepted = {.sequence = 1,
+				.command = text_of("pull"),
+				.origin = ORIGIN_LOCAL,
+				.dashboard = TEXT_NONE}},
+		{.type = RECORD_STARTED,
+			.started = {.pid = 4194303,
+				.start_ticks = ticks,
+				.boot = text_of(boot),
+				.cgroup = TEXT_NONE,
+				.mono_ms = world_ms(),
+				.deadline_ms = 60000}},
+	};
+	for (int i = 0; i < 2; i++)
+		cr_assert(record_append(fd, &record, &frames[i]) == 0);
+	close(fd);
+}
+
+struct ending {
+	char path[WORLD_TEXT_BYTES];
+	enum outcome outcome;
+};
+
+static bool has_ending(struct world *at, void *data)
+{
+	struct ending *ending = data;
+	struct record record;
+	(void)at;
+	int fd = open(ending->path, O_RDONLY | O_CLOEXEC);
+	bool is_read = fd >= 0 && record_read(fd, &record) == 0;
+	close(fd);
+	ending->outcome = is_read ? record.outcome : OUTCOME_NONE;
+	return ending->outcome != OUTCOME_NONE;
+}
+
+Test(store, s24_a_container_that_was_started_anew_has_interrupted_its_command)
+{
+	uint64_t first = start_ticks(1);
+	if (first == 0)
+		cr_skip_test("skipped: the first process began with the clock");
+	for (int was_started_anew = 0; was_started_anew < 2; was_started_anew++) {
+		struct ending ending;
+		world_open(&world, "");
+		make_runs_folder();
+		snprintf(ending.path, sizeof(ending.path),
+			"%s/state/runs/20260101T000000Z-pull-0001.run", world.folder);
+		write_begun(ending.path, was_started_anew ? first - 1 : start_ticks(getpid()));
+		world_agent_start(&world);
+		cr_assert(world_until(&world, 15000, has_ending, &ending));
+		cr_assert(eq(int, (int)ending.outcome,
+			was_started_anew ? OUTCOME_INTERRUPTED : OUTCOME_LOST));
+		world_close(&world);
+	}
+}
+
 Test(store, s28_a_torn_record_is_used_a_newer_one_is_left_and_garbage_is_set_aside)
 {
 	char path[WORLD_TEXT_BYTES];
