@@ -95,6 +95,11 @@ struct shell {
 	int runs_folder;
 	int flight; /* the worker's last events, in shared memory; -1: none */
 	uint64_t worker_starts;
+	/* Where the commands come from, from this worker on, and where those of the workers before
+	 * it came from: a reload does not change that of what is just being accepted. */
+	char dashboard[URL_BYTES_MAX + 1];
+	uint64_t dashboard_epoch;
+	char dashboard_before[URL_BYTES_MAX + 1];
 	enum isolation isolation; /* as it was at start */
 	char own_token[TOKEN_BYTES_MAX + 1];
 	char store_trouble[REASON_BYTES_MAX + 1];  /* what the disk last refused; empty: nothing */
@@ -145,6 +150,8 @@ void probe_readable(struct child *child);
 void probe_exited(struct child *child, int status);
 
 void worker_perform_start(struct shell *shell);
+/* The dashboard of the worker of that epoch. */
+const char *worker_dashboard(const struct shell *shell, uint64_t epoch);
 void worker_perform_kill(struct shell *shell);
 void worker_perform_send(struct shell *shell, const struct message *message);
 void worker_readable(struct child *child);

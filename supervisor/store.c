@@ -62,6 +62,10 @@ void store_perform(struct shell *shell, enum rules_act act, uint32_t run, uint8_
 			.known = known,
 			.known_count = list_known(shell, known),
 			.run = run == RULES_NO_RUN ? NULL : &shell->rules.runs[run],
+			.dashboard = run == RULES_NO_RUN
+					     ? NULL
+					     : worker_dashboard(
+						       shell, shell->rules.runs[run].worker_epoch),
 			.byte = byte,
 			.parent = parent,
 			.is_scanned = shell->rules.is_scanned,

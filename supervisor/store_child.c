@@ -149,7 +149,7 @@ static int act_accept(struct store_job *job)
 		.accepted = {.sequence = run->sequence,
 			.command = text_of(run->command),
 			.origin = run->origin,
-			.dashboard = run->origin == ORIGIN_DASHBOARD ? text_of(job->config->url)
+			.dashboard = run->origin == ORIGIN_DASHBOARD ? text_of(job->dashboard)
 								     : TEXT_NONE,
 			.wall_ms = run->wall_ms}};
 	struct record_frame refused = result_frame(run);

@@ -15,6 +15,7 @@ struct store_job {
 	const struct rules_run *run; /* NULL where the act is not about one */
 	uint8_t byte;                /* ACT_CANCEL */
 	const struct config *config;
+	const char *dashboard; /* ACT_ACCEPT: where the command came from */
 	const char *token;
 	const struct rules_pause *pause;
 	uint64_t pause_left_ms;

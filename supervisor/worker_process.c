@@ -107,10 +107,25 @@ static void say_hello(struct shell *shell, struct child *child)
 	child_flush(child);
 }
 
+static void note_dashboard(struct shell *shell)
+{
+	if (strcmp(shell->dashboard, shell->config.url) == 0)
+		return;
+	memcpy(shell->dashboard_before, shell->dashboard, sizeof(shell->dashboard_before));
+	snprintf(shell->dashboard, sizeof(shell->dashboard), "%s", shell->config.url);
+	shell->dashboard_epoch = shell->rules.worker.epoch;
+}
+
+const char *worker_dashboard(const struct shell *shell, uint64_t epoch)
+{
+	return epoch < shell->dashboard_epoch ? shell->dashboard_before : shell->dashboard;
+}
+
 void worker_perform_start(struct shell *shell)
 {
 	char path[PATH_BYTES_MAX + 1];
 	int ends[2] = {-1, -1};
+	note_dashboard(shell);
 	if (!helper_path(shell->config.libexec, "nixfleet-worker", path)) {
 		errno = ENOENT;
 		start_failed(shell, "nixfleet-worker");

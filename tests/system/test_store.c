@@ -5,6 +5,7 @@
 #include <criterion/new/assert.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -233,6 +234,64 @@ static pid_t child_named(const char *name)
 	if (proc)
 		closedir(proc);
 	return found;
+}
+
+static void write_url(const char *address)
+{
+	char text[WORLD_TEXT_BYTES];
+	snprintf(text, sizeof(text), "NIXFLEET_URL=http://%s:%d\n", address, world.port);
+	world_file(&world, "agent.conf", text, 0600);
+}
+
+static bool has_another_worker(struct world *at, void *old)
+{
+	pid_t worker = world_worker(at);
+	return worker > 0 && worker != *(pid_t *)old && world_status_is(at, "worker=up");
+}
+
+/* The dashboard that is named in the only record; empty: none is. */
+static bool has_dashboard(struct world *at, void *url)
+{
+	char path[WORLD_TEXT_BYTES * 2];
+	struct record record = {.state = RECORD_EMPTY};
+	glob_t found;
+	snprintf(path, sizeof(path), "%s/state/runs/*.run", at->folder);
+	if (glob(path, 0, NULL, &found) != 0)
+		return false;
+	int fd = open(found.gl_pathv[0], O_RDONLY | O_CLOEXEC);
+	globfree(&found);
+	bool is_read = fd >= 0 && record_read(fd, &record) == 0;
+	close(fd);
+	snprintf(url, WORLD_TEXT_BYTES, "%.500s", record.dashboard);
+	return is_read && record.state != RECORD_EMPTY;
+}
+
+Test(store, a_command_is_recorded_for_the_dashboard_that_gave_it)
+{
+	char text[WORLD_TEXT_BYTES], url[WORLD_TEXT_BYTES];
+	if (shell("strace -o /dev/null true 2>/dev/null") != 0)
+		cr_skip_test("skipped: strace cannot trace here");
+	world_open(&world, "");
+	snprintf(text, sizeof(text),
+		"#!/bin/sh\nunset NIXFLEET_URL\nexec \"$1\" --config %s/agent.conf\n",
+		world.folder);
+	world_file(&world, "launch", text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	write_url("127.0.0.1");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 15000, world_is_registered, NULL));
+	pid_t worker = world_worker(&world);
+	trace_failing("pwrite64:error=ENOSPC");
+	cr_assert(world_until(&world, 10000, is_traced, NULL));
+	world_command(&world, "switch");
+	cr_assert(world_until(&world, 20000, status_says, (void *)"write of the record"));
+	write_url("localhost");
+	kill(world.agent, SIGHUP);
+	cr_assert(world_until(&world, 20000, has_another_worker, &worker));
+	stop_tracing();
+	cr_assert(world_until(&world, 45000, has_dashboard, url));
+	snprintf(text, sizeof(text), "http://127.0.0.1:%d", world.port);
+	cr_assert(eq(str, url, text));
 }
 
 static void kill_agent(void)
