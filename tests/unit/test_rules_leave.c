@@ -220,6 +220,12 @@ Test(rules_leave, a_reboot_of_long_ago_is_named_and_one_before_other_commands_is
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_NONE));
 	cr_assert(
 		eq(str, world.rules.leave.trouble, "reboot: it was asked for and did not happen"));
+	/* It may have taken all of its time. */
+	world_start(&world, PROTOCOL_WEBSOCKET);
+	world.ms = BEGAN_MS + 60000 + LEAVE_ACTED_MS - 1;
+	find_begun(1, "reboot", true, BEGAN_MS);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
 	world_start(&world, PROTOCOL_WEBSOCKET);
 	find_begun(1, "reboot", true, BEGAN_MS);
 	find_begun(2, "pull", true, BEGAN_MS);

@@ -344,3 +344,58 @@ Test(rules_owed, what_is_marked_while_the_records_are_read_is_not_told_again)
 		find(100 + i);
 	cr_assert(eq(u32, rules_count_owed(&world.rules), RUNS_KNOWN_MAX - 1));
 }
+
+Test(rules_owed, what_found_no_place_is_looked_for_when_there_is_one)
+{
+	char name[32];
+	find_owed(RUNS_KNOWN_MAX);
+	world_probed(&world, true);
+	world_ready(&world);
+	cr_assert(not(world.rules.is_more_owed));
+	find_owed(RUNS_KNOWN_MAX + 2);
+	world_probed(&world, true);
+	world_ready(&world);
+	for (uint32_t i = 3; i <= RUNS_KNOWN_MAX + 2; i++) {
+		snprintf(name, sizeof(name), "run-%02u", i);
+		deliver(name);
+	}
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+	find(1);
+	find(2);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	expect_told(0, "run-01", false);
+	expect_told(1, "run-02", false);
+}
+
+Test(rules_owed, what_the_record_says_is_what_is_told)
+{
+	struct record record = {.state = RECORD_FINISHED,
+		.outcome = OUTCOME_EXITED,
+		.code = 4,
+		.sequence = 1,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "test",
+		.reason = "why",
+		.summary = "7/8 pass"};
+	world_start(&world, PROTOCOL_HTTP);
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("run-01");
+	event.found.record = &record;
+	event.found.is_owed = true;
+	world_step(&world, event);
+	/* Nothing is owed where the dashboard never will have it. */
+	record.told = RECORD_IS_UNDELIVERABLE;
+	event.found.name = text_of("run-02");
+	event.found.is_owed = false;
+	world_step(&world, event);
+	cr_assert(eq(str, (char *)rules_run_state_name(&world.rules.runs[1]), "undeliverable"));
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	world_probed(&world, true);
+	world_ready(&world);
+	cr_assert(told(0) != NULL);
+	cr_assert(text_is(told(0)->reason, "why"));
+	cr_assert(text_is(told(0)->summary, "7/8 pass"));
+	cr_assert(eq(i64, told(0)->code, 4));
+	cr_assert(told(1) == NULL);
+}

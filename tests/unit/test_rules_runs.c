@@ -46,6 +46,24 @@ static void delivered(uint32_t run)
 				   .delivered = {.run = text_of(world.rules.runs[run].name)}});
 }
 
+static const struct rules_action *replied(void)
+{
+	for (uint32_t i = 0; i < world.actions.count; i++) {
+		if (world.actions.list[i].type == ACTION_REPLY)
+			return &world.actions.list[i];
+	}
+	return NULL;
+}
+
+/* A client of the control socket. */
+static void asks(const char *command)
+{
+	struct rules_event event = world_event(&world, EVENT_ASKED_RUN);
+	event.asked_run.client = 3;
+	event.asked_run.command = text_of(command);
+	world_step(&world, event);
+}
+
 Test(rules_runs, a_command_is_safe_before_it_is_said_and_before_it_runs)
 {
 	world_up(&world, PROTOCOL_HTTP);
@@ -65,6 +83,96 @@ Test(rules_runs, a_command_is_safe_before_it_is_said_and_before_it_runs)
 	world_done(&world, ACT_MARK, run, 0);
 	cr_assert(world_sent(&world, MESSAGE_MARKED) != NULL);
 	cr_assert(eq(u32, rules_count_owed(&world.rules), 0));
+}
+
+Test(rules_runs, the_wall_clock_of_the_asking_is_in_the_record_and_in_its_name)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world.ms = 86400000;
+	const struct rules_run *run = &world.rules.runs[ask("pull", 5)];
+	cr_assert(eq(i64, run->wall_ms, 86400000));
+	cr_assert(strncmp(run->name, "19700102T000000Z-pull-", 22) == 0, "%s", run->name);
+}
+
+/* Old records are removed when a run ends, one child at a time and not more often than once in a
+ * while. */
+Test(rules_runs, old_records_are_removed_now_and_then)
+{
+	static const bool removes[] = {true, false, false, true};
+	world_up(&world, PROTOCOL_HTTP);
+	for (uint32_t i = 0; i < 4; i++) {
+		if (i == 3)
+			world.ms += 61000;
+		uint32_t run = ask("pull", i + 1);
+		world_done(&world, ACT_ACCEPT, run, 0);
+		reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+		reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+		cr_assert(eq(int, world_stored(&world, ACT_RETAIN) != NULL, removes[i]), "%u", i);
+		if (i == 1)
+			world_done(&world, ACT_RETAIN, RULES_NO_RUN, 0);
+		runner_exits(run);
+	}
+}
+
+static void sends(const char *run, uint64_t offset)
+{
+	world_says(&world, (struct message){.type = MESSAGE_SENT,
+				   .sent = {.run = text_of(run), .offset = offset}});
+}
+
+/* Now and then, and never less than before. */
+Test(rules_runs, how_much_output_was_sent_is_noted)
+{
+	world_up(&world, PROTOCOL_WEBSOCKET);
+	uint32_t run = ask("pull", 1);
+	const char *name = world.rules.runs[run].name;
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	sends("of no run", 50);
+	cr_assert(world_stored(&world, ACT_SENT) == NULL);
+	sends(name, 100);
+	cr_assert(world_stored(&world, ACT_SENT) != NULL);
+	world.ms += SENT_SAVE_MS;
+	sends(name, 200); /* the disk has not answered */
+	cr_assert(world_stored(&world, ACT_SENT) == NULL);
+	world_done(&world, ACT_SENT, run, 0);
+	sends(name, 150);
+	cr_assert(world_stored(&world, ACT_SENT) == NULL);
+	cr_assert(eq(u64, world.rules.runs[run].sent, 200));
+	sends(name, 300);
+	cr_assert(world_stored(&world, ACT_SENT) != NULL);
+	world_done(&world, ACT_SENT, run, 0);
+	sends(name, 400); /* a moment later */
+	cr_assert(world_stored(&world, ACT_SENT) == NULL);
+}
+
+static void answer_pings(void)
+{
+	if (world_sent(&world, MESSAGE_PING))
+		world_says(&world,
+			(struct message){.type = MESSAGE_PONG, .pong = {.detail = TEXT_NONE}});
+}
+
+Test(rules_runs, a_token_that_the_disk_refused_is_kept_once_it_takes_it)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_says(&world,
+		(struct message){.type = MESSAGE_TOKEN, .token = {.token = text_of("secret")}});
+	cr_assert(world_stored(&world, ACT_TOKEN) != NULL);
+	cr_assert(not(world.rules.token.is_kept));
+	world_done(&world, ACT_TOKEN, RULES_NO_RUN, ENOSPC);
+	while (!world_stored(&world, ACT_TOKEN)) {
+		answer_pings();
+		world_pass(&world, 1000);
+		cr_assert(lt(u64, world.ms, 60000));
+	}
+	world_done(&world, ACT_TOKEN, RULES_NO_RUN, 0);
+	cr_assert(world.rules.token.is_kept);
+	for (uint64_t end = world.ms + 100000; world.ms < end;) {
+		answer_pings();
+		world_pass(&world, 1000);
+		cr_assert(world_stored(&world, ACT_TOKEN) == NULL);
+	}
 }
 
 Test(rules_runs, a_disk_that_refuses_is_tried_again_and_nothing_is_claimed_meanwhile)
@@ -249,6 +357,24 @@ Test(rules_runs, a_cancel_of_what_is_gone_is_not_said_again)
 	cr_assert(eq(u64, world.rules.runs[run].retry.ns, MONO_NEVER.ns));
 }
 
+/* What is still to be said to a runner is not said of its outcome, which nobody has been told. */
+Test(rules_runs, a_cancel_that_waits_ends_with_its_run)
+{
+	world_up(&world, PROTOCOL_NONE);
+	asks("switch");
+	uint32_t run = world_stored(&world, ACT_ACCEPT)->run;
+	world_done(&world, ACT_ACCEPT, run, 0);
+	cr_assert(replied()->reply.is_good);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	cancels(false);
+	cr_assert(replied()->reply.is_good);
+	world_done(&world, ACT_CANCEL, run, EAGAIN);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+	world_done(&world, ACT_RETAIN, RULES_NO_RUN, 0);
+	world_pass(&world, 60000);
+	cr_assert(eq(u32, world_count(&world, ACTION_STORE), 0));
+}
+
 /* Somebody makes room by hand while the agent runs. */
 Test(rules_runs, a_removed_record_holds_neither_the_queue_nor_the_window)
 {
@@ -335,6 +461,7 @@ static void settled(uint32_t run, enum rules_act act, enum record_state state, b
 		.origin = ORIGIN_DASHBOARD,
 		.command = "pull",
 		.pid = state == RECORD_WAITING ? 0 : 4711,
+		.start_ticks = state == RECORD_WAITING ? 0 : 99,
 		.started_mono_ms = 1000,
 		.deadline_ms = 120000};
 	struct rules_event event = world_event(&world, EVENT_STORED);
@@ -379,11 +506,34 @@ Test(rules_runs, a_record_that_waits_and_is_held_is_looked_at_until_it_is_free)
 	/* It began: its process is watched now. */
 	settled(run, ACT_SETTLE, RECORD_RUNNING, true);
 	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	cr_assert(eq(u64, world.rules.runs[run].start_ticks, 99));
 	runner_exits(run);
 	cr_assert(world_stored(&world, ACT_SETTLE) != NULL);
 	settled(run, ACT_SETTLE, RECORD_WAITING, false);
 	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
 	cr_assert(eq(u32, rules_count_queued(&world.rules), 1));
+}
+
+Test(rules_runs, a_runner_of_our_own_is_killed_also_after_one_of_another_agents)
+{
+	world_start(&world, PROTOCOL_NONE);
+	found(1, RECORD_WAITING, true, 0);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	uint32_t run = rules_busy_run(&world.rules);
+	world_pass(&world, 2000);
+	settled(run, ACT_SETTLE, RECORD_WAITING, false);
+	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
+	struct rules_event event = world_event(&world, EVENT_RUNNER_STARTED);
+	event.runner_started.run = run;
+	event.runner_started.pid = 4712;
+	event.runner_started.deadline_ms = 120000;
+	world_step(&world, event);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	while (world_count(&world, ACTION_RUNNER_KILL) == 0) {
+		cr_assert(eq(u32, world_count(&world, ACTION_STORE), 0));
+		world_pass(&world, 10000);
+		cr_assert(lt(u64, world.ms, 300000));
+	}
 }
 
 /* Nobody listens yet: the cancel is said once its runner is known, or done where none begins. */
@@ -435,6 +585,29 @@ Test(rules_runs, a_hung_adopted_runner_is_ended_by_a_store_child_after_every_lim
 	cr_assert(world_stored(&world, ACT_END) != NULL);
 	settled(run, ACT_END, RECORD_FINISHED, false);
 	cr_assert(eq(u32, rules_busy_run(&world.rules), RULES_NO_RUN));
+}
+
+Test(rules_runs, an_adopted_switch_may_wait_for_an_activation_as_well)
+{
+	struct record record = {.state = RECORD_RUNNING,
+		.sequence = 1,
+		.command = "switch",
+		.pid = 4711,
+		.deadline_ms = 120000};
+	uint64_t limit = record.deadline_ms + COMMAND_GRACE_MS + TREE_EMPTY_MS + RUNNER_OVERDUE_MS +
+			 ACTIVATION_WAIT_MS;
+	world_start(&world, PROTOCOL_NONE);
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of("run-01");
+	event.found.record = &record;
+	event.found.is_live = true;
+	world_step(&world, event);
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	while (world_stored(&world, ACT_END) == NULL) {
+		cr_assert(le(u64, world.ms, limit));
+		world_pass(&world, 60000);
+	}
+	cr_assert(eq(u64, world.ms, limit));
 }
 
 Test(rules_runs, a_record_that_stays_held_without_its_process_is_asked_again_in_pauses)
@@ -676,6 +849,7 @@ Test(rules_runs, what_one_left_is_waited_for_by_the_next_agent_too)
 	world_start(&world, PROTOCOL_HTTP);
 	struct record record = {.state = RECORD_FINISHED,
 		.outcome = OUTCOME_CANCELLED,
+		.origin = ORIGIN_LOCAL,
 		.sequence = 1,
 		.pid = 1234,
 		.start_ticks = 99};
@@ -685,6 +859,10 @@ Test(rules_runs, what_one_left_is_waited_for_by_the_next_agent_too)
 	found.found.record = &record;
 	world_step(&world, found);
 	cr_assert(eq(u32, world_count(&world, ACTION_WATCH), 1));
+	const struct rules_run *run = &world.rules.runs[world.actions.list[0].run];
+	/* The number may be another's: its age tells. */
+	cr_assert(eq(u64, run->start_ticks, 99));
+	cr_assert(eq(int, (int)run->origin, ORIGIN_LOCAL));
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	world_probed(&world, true);
 	world_ready(&world);
@@ -905,15 +1083,6 @@ Test(rules_runs, more_held_records_than_actions_are_survived)
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(world.rules.is_scanned);
 	cr_assert(le(u32, world.actions.count, RULES_ACTIONS_MAX));
-}
-
-static const struct rules_action *replied(void)
-{
-	for (uint32_t i = 0; i < world.actions.count; i++) {
-		if (world.actions.list[i].type == ACTION_REPLY)
-			return &world.actions.list[i];
-	}
-	return NULL;
 }
 
 Test(rules_runs, whoever_asked_before_the_records_were_read_hears_of_the_refusal)
