@@ -366,6 +366,10 @@ Test(rules_owed, what_found_no_place_is_looked_for_when_there_is_one)
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	expect_told(0, "run-01", false);
 	expect_told(1, "run-02", false);
+	/* And not for ever. */
+	deliver("run-01");
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(world_stored(&world, ACT_SCAN) == NULL);
 }
 
 Test(rules_owed, what_the_record_says_is_what_is_told)

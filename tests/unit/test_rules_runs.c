@@ -24,7 +24,8 @@ static void reports(enum rules_event_type type, uint32_t run, int64_t code, bool
 		event.result.run = run;
 		event.result.outcome = OUTCOME_EXITED;
 		event.result.code = code;
-		event.result.reason = event.result.summary = TEXT_NONE;
+		event.result.reason = text_of("why");
+		event.result.summary = text_of("7/8 pass");
 		event.result.is_kept = is_kept;
 	} else {
 		event.runner_started.run = run;
@@ -76,7 +77,10 @@ Test(rules_runs, a_command_is_safe_before_it_is_said_and_before_it_runs)
 	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
 	cr_assert(world_sent(&world, MESSAGE_STARTED)->started.owed);
 	reports(EVENT_RUNNER_REPORTED_RESULT, run, 4, true);
-	cr_assert(eq(i64, world_sent(&world, MESSAGE_ENDED)->ended.code, 4));
+	const struct message_ended *ended = &world_sent(&world, MESSAGE_ENDED)->ended;
+	cr_assert(eq(i64, ended->code, 4));
+	cr_assert(text_is(ended->reason, "why"));
+	cr_assert(text_is(ended->summary, "7/8 pass"));
 	delivered(run);
 	cr_assert(world_stored(&world, ACT_MARK) != NULL);
 	cr_assert(world_sent(&world, MESSAGE_MARKED) == NULL);
@@ -190,6 +194,24 @@ Test(rules_runs, a_disk_that_refuses_is_tried_again_and_nothing_is_claimed_meanw
 	}
 	world_done(&world, ACT_ACCEPT, run, 0);
 	cr_assert(world_sent(&world, MESSAGE_ACCEPTED) != NULL);
+}
+
+Test(rules_runs, what_the_disk_refused_of_the_asking_does_not_slow_the_mark)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	uint32_t run = ask("pull", 1);
+	world_done(&world, ACT_ACCEPT, run, ENOSPC);
+	while (!world_stored(&world, ACT_ACCEPT))
+		world_pass(&world, 2000);
+	world_done(&world, ACT_ACCEPT, run, ENOSPC);
+	while (!world_stored(&world, ACT_ACCEPT))
+		world_pass(&world, 4000);
+	world_done(&world, ACT_ACCEPT, run, 0);
+	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
+	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
+	delivered(run);
+	world_done(&world, ACT_MARK, run, EIO);
+	cr_assert(eq(u64, world.rules.runs[run].retry.ns, (world.ms + 1000) * NS_PER_MS));
 }
 
 /* A stop means what waits, also for the disk: the next worker must know of it. */
@@ -364,10 +386,10 @@ Test(rules_runs, a_cancel_that_waits_ends_with_its_run)
 	asks("switch");
 	uint32_t run = world_stored(&world, ACT_ACCEPT)->run;
 	world_done(&world, ACT_ACCEPT, run, 0);
-	cr_assert(replied()->reply.is_good);
+	cr_assert(replied() && replied()->reply.is_good);
 	reports(EVENT_RUNNER_REPORTED_START, run, 0, false);
 	cancels(false);
-	cr_assert(replied()->reply.is_good);
+	cr_assert(replied() && replied()->reply.is_good);
 	world_done(&world, ACT_CANCEL, run, EAGAIN);
 	reports(EVENT_RUNNER_REPORTED_RESULT, run, 0, true);
 	world_done(&world, ACT_RETAIN, RULES_NO_RUN, 0);
@@ -431,6 +453,11 @@ Test(rules_runs, where_every_place_is_live_a_command_is_refused_to_the_dashboard
 					   .run = {.request = 101, .command = text_of("more")}});
 		cr_assert(text_is(
 			world_sent(&world, MESSAGE_ENDED)->ended.reason, "Unknown command: more"));
+		asks("pull");
+		cr_assert(replied() != NULL);
+		cr_assert(not(replied()->reply.is_good));
+		cr_assert(text_is(
+			replied()->reply.text, "too many commands wait for the host's disk"));
 	}
 }
 
@@ -442,7 +469,7 @@ static void found(uint32_t number, enum record_state state, bool is_live, uint64
 		.origin = ORIGIN_DASHBOARD,
 		.command = "pull",
 		.pid = state == RECORD_WAITING ? 0 : 4711,
-		.start_ticks = 99,
+		.start_ticks = state == RECORD_WAITING ? 0 : 99,
 		.started_mono_ms = mono_ms,
 		.deadline_ms = 120000};
 	struct rules_event event = world_event(&world, EVENT_FOUND);
@@ -1061,6 +1088,31 @@ Test(rules_runs, a_stop_waits_for_a_mark_so_that_nothing_is_told_twice)
 	cr_assert(world_stored(&world, ACT_MARK) != NULL);
 	world_done(&world, ACT_MARK, run, 0);
 	cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+}
+
+Test(rules_runs, a_stop_waits_for_what_is_being_kept)
+{
+	static const enum rules_act acts[] = {ACT_TOKEN, ACT_PAUSE, ACT_FLIGHT};
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		world_up(&world, PROTOCOL_HTTP);
+		if (acts[i] == ACT_TOKEN)
+			world_says(&world, (struct message){.type = MESSAGE_TOKEN,
+						   .token = {.token = text_of("secret")}});
+		if (acts[i] == ACT_PAUSE) {
+			struct rules_event event = world_event(&world, EVENT_ASKED_PAUSE);
+			event.asked_pause.is_on = true;
+			event.asked_pause.for_ms = PAUSE_FOR_EVER;
+			event.asked_pause.reason = TEXT_NONE;
+			world_step(&world, event);
+		}
+		world_worker_exits(&world);
+		if (acts[i] != ACT_FLIGHT)
+			world_done(&world, ACT_FLIGHT, RULES_NO_RUN, 0);
+		world_step(&world, world_event(&world, EVENT_STOP));
+		cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 0));
+		world_done(&world, acts[i], RULES_NO_RUN, 0);
+		cr_assert(eq(u32, world_count(&world, ACTION_EXIT), 1));
+	}
 }
 
 Test(rules_runs, more_held_records_than_actions_are_survived)
