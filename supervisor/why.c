@@ -82,8 +82,13 @@ static void add_link(struct why *why)
 {
 	const struct rules_worker *worker = &why->rules->worker;
 	bool is_up = worker->state == WORKER_UP || worker->state == WORKER_DEGRADED;
-	if (why->rules->gate.state == GATE_SHUT || !is_up || worker->link == LINK_UP)
+	if (why->rules->gate.state == GATE_SHUT || !is_up)
 		return;
+	if (worker->link == LINK_UP) {
+		if (worker->detail[0])
+			add(why, "repository", MONO_NEVER, MONO_NEVER, "%s", worker->detail);
+		return;
+	}
 	add(why, "dashboard", worker->contact.ns == MONO_NEVER.ns ? worker->since : MONO_NEVER,
 		worker->retry, "the dashboard, %s: %s", link_name(worker->link),
 		worker->detail[0] ? worker->detail : "nothing was tried yet");

@@ -92,14 +92,6 @@ void facts_look(struct facts_source *source, struct mono now, struct wall wall, 
 	if (!version[0])
 		version = source->version.text;
 	*facts = (struct facts){.ask_system = !version[0]};
-	char before[COMMIT_BYTES_MAX + 1];
-	memcpy(before, source->repository.commit, sizeof(before));
-	facts->commit_verdict = facts_commit(
-		&source->repository, source->repo_dir, is_thorough, facts->commit);
-	source->is_lock_due = source->is_lock_due || is_thorough ||
-			      strcmp(before, facts->commit) != 0;
-	facts->wants_clone = source->repo_url && source->repo_url[0] &&
-			     facts->commit_verdict == FACTS_COMMIT_NONE;
 	text_copy(text_of(version), facts->system, sizeof(facts->system));
 	memcpy(facts->os_name, source->release.name, sizeof(facts->os_name));
 	memcpy(facts->os_version, source->release.version, sizeof(facts->os_version));
@@ -109,6 +101,21 @@ void facts_look(struct facts_source *source, struct mono now, struct wall wall, 
 void facts_changed(struct facts_source *source)
 {
 	source->thorough_due = (struct mono){0};
+}
+
+void facts_checkout_look(
+	struct facts_checkout_source *source, struct mono now, struct facts_checkout *checkout)
+{
+	bool is_thorough = mono_reached(now, source->thorough_due);
+	char before[COMMIT_BYTES_MAX + 1];
+	if (is_thorough)
+		source->thorough_due = mono_after(now, FACTS_THOROUGH_MS);
+	memcpy(before, source->repository.commit, sizeof(before));
+	checkout->verdict = facts_commit(
+		&source->repository, source->repo_dir, is_thorough, checkout->commit);
+	if (source->wants_lock && (is_thorough || strcmp(before, checkout->commit) != 0))
+		facts_lock(source->repo_dir, &source->lock);
+	memcpy(checkout->lock_hash, source->lock.hash, sizeof(checkout->lock_hash));
 }
 
 static bool is_hash(const char *word)

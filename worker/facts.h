@@ -88,10 +88,7 @@ struct facts_release {
 };
 
 struct facts {
-	enum facts_commit commit_verdict;
 	bool ask_system;
-	bool wants_clone; /* the agent's own clone is not there */
-	char commit[COMMIT_BYTES_MAX + 1];
 	char system[FACT_TEXT_BYTES_MAX + 1];
 	char os_name[FACT_TEXT_BYTES_MAX + 1];
 	char os_version[FACT_TEXT_BYTES_MAX + 1];
@@ -102,12 +99,8 @@ struct facts {
 struct facts_source {
 	struct mono thorough_due; /* when what seldom changes is looked at again */
 	bool has_stasysmo;
-	bool is_lock_due; /* flake.lock may be another one; whoever looks at it clears this */
-	const char *root; /* "" for the system itself */
-	const char *repo_dir;
-	const char *repo_url;        /* "": the repository is a person's */
+	const char *root;            /* "" for the system itself */
 	const char *nixpkgs_version; /* configured: wins */
-	struct facts_repository repository;
 	struct facts_version version;
 	struct facts_release release;
 	struct facts_kernel kernel;
@@ -119,6 +112,24 @@ void facts_look(
 	struct facts_source *source, struct mono now, struct wall wall, struct facts *facts);
 /* A command ended: all of it may have changed. */
 void facts_changed(struct facts_source *source);
+
+/* What the repository says. */
+struct facts_checkout {
+	enum facts_commit verdict;
+	char commit[COMMIT_BYTES_MAX + 1];
+	char lock_hash[FACT_HASH_BYTES + 1];
+};
+
+/* The same of the repository, whose disk need not be that of the system. */
+struct facts_checkout_source {
+	struct mono thorough_due;
+	bool wants_lock;
+	const char *repo_dir; /* borrowed */
+	struct facts_repository repository;
+	struct facts_lock lock;
+};
+void facts_checkout_look(
+	struct facts_checkout_source *source, struct mono now, struct facts_checkout *checkout);
 
 /* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. Only a
  * thorough look asks whether it is another one, or keeps its refs in another way. */

@@ -98,9 +98,16 @@ static int find_flight(void)
 	return SHELL_FLIGHT_FD;
 }
 
+static int cannot_start(void)
+{
+	log_error("cannot start: %s", strerror(errno));
+	return EXIT_SYSTEM;
+}
+
 static int run_worker(void)
 {
 	static struct shell shell;
+	struct repository repository;
 	int flight_fd = find_flight();
 	if (!has_channel())
 		return usage_error(
@@ -113,14 +120,14 @@ static int run_worker(void)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	log_open("nixfleet-worker");
+	if (repository_fork(&repository) < 0)
+		return cannot_start();
 	if (!sandbox_enter())
 		log_warn("there is no sandbox: %s", strerror(errno));
 	if (fd_nonblocking(SHELL_CHANNEL_FD) < 0 || fd_cloexec(SHELL_CHANNEL_FD, true) < 0 ||
 		curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-		shell_init(&shell, SHELL_CHANNEL_FD, flight_fd) < 0) {
-		log_error("cannot start: %s", strerror(errno));
-		return EXIT_SYSTEM;
-	}
+		shell_init(&shell, SHELL_CHANNEL_FD, flight_fd, &repository) < 0)
+		return cannot_start();
 	return shell_run(&shell);
 }
 

@@ -39,9 +39,13 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	shell->timer_due = MONO_NEVER;
 }
 
-int shell_init(struct shell *shell, int channel_fd, int flight_fd)
+int shell_init(
+	struct shell *shell, int channel_fd, int flight_fd, const struct repository *repository)
 {
-	*shell = (struct shell){.state = SHELL_SILENT, .flight_fd = flight_fd, .link = LINK_NONE};
+	*shell = (struct shell){.state = SHELL_SILENT,
+		.flight_fd = flight_fd,
+		.repository = *repository,
+		.link = LINK_NONE};
 	news_init(&shell->news);
 	shell->leave_due = MONO_NEVER;
 	shell->timer_due = MONO_NEVER;
@@ -87,6 +91,8 @@ static struct mono wanted(struct shell *shell)
 	bool can_hear = inbox_has_room(&shell->inbox);
 	if (shell->channel_is_ready && can_hear)
 		return (struct mono){0};
+	if (is_working && can_hear)
+		due = mono_earlier(due, repository_due(&shell->repository, shell->look != 0));
 	if (is_working && shell_has_room(shell))
 		due = shell->inbox.count > 0 ? (struct mono){0}
 					     : mono_earlier(due, agent_due(&shell->agent));
@@ -155,7 +161,7 @@ static void log_link(struct shell *shell)
 		return;
 	shell->link = link;
 	if (link == LINK_UP)
-		log_info("link %s: %.*s", link_name(link), TEXT_ARGS(pong.pong.detail));
+		log_info("link %s: registered with the dashboard", link_name(link));
 	else if (pong.pong.retry_ms == UINT64_MAX)
 		log_warn("link %s: %.*s", link_name(link), TEXT_ARGS(pong.pong.detail));
 	else
@@ -214,8 +220,12 @@ static void work(struct shell *shell)
 	if (shell->websocket)
 		websocket_work(shell->websocket, shell->now);
 	follow_work(&shell->follow, shell->now, &shell->inbox);
-	if (inbox_has_room(&shell->inbox))
+	if (repository_work(&shell->repository, shell->now))
+		shell_pong(shell);
+	if (inbox_has_room(&shell->inbox)) {
 		shell_take_reply(shell);
+		shell_take_look(shell);
+	}
 	add_due(shell);
 	/* What a turn completes at once is the next turn: no look at the kernel between them. */
 	for (uint32_t left = TURNS_MAX; left > 0 && shell->inbox.count > 0 && shell_has_room(shell);
@@ -237,6 +247,11 @@ static void end_where_due(struct shell *shell)
 		log_error("the supervisor sent a damaged frame");
 		shell->exit_code = 1;
 	}
+	if (shell->repository.state == REPOSITORY_LOST) {
+		log_error("the process that looks at the repository ended");
+		shell->exit_code = 1;
+		is_gone = true;
+	}
 	if (is_gone)
 		shell->state = SHELL_DONE;
 	if (shell->state == SHELL_LEAVING && (!channel_is_sending(&shell->channel) ||
@@ -256,5 +271,6 @@ int shell_run(struct shell *shell)
 			work(shell);
 		end_where_due(shell);
 	}
+	repository_end(&shell->repository);
 	return shell->exit_code;
 }

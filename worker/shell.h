@@ -17,6 +17,7 @@
 #include "worker/http.h"
 #include "worker/inbox.h"
 #include "worker/payload.h"
+#include "worker/repository.h"
 #include "worker/streamer.h"
 #include "worker/tokens.h"
 
@@ -56,9 +57,10 @@ struct shell {
 	struct websocket *websocket; /* NULL unless it speaks WebSocket */
 	struct streamer streamer;
 	struct facts_program program;
-	struct facts_lock lock;
 	struct facts_source source;
 	struct facts facts; /* of the last look */
+	struct repository repository;
+	uint64_t look; /* the id of the one that waits for the repository, 0 for none */
 	struct payload payload;
 	struct follow follow;
 	enum link link; /* as it was logged last */
@@ -68,8 +70,10 @@ struct shell {
 	char probe_name[COMMAND_BYTES_MAX + 1];
 };
 
-/* Takes the channel's descriptor; borrows the recorder's, -1 for none. 0, or -1 with errno. */
-int shell_init(struct shell *shell, int channel_fd, int flight_fd);
+/* Takes the channel's descriptor and who looks at the repository; borrows the recorder's, -1 for
+ * none. 0, or -1 with errno. */
+int shell_init(
+	struct shell *shell, int channel_fd, int flight_fd, const struct repository *repository);
 /* Works until the supervisor is gone or says stop. The exit code. */
 int shell_run(struct shell *shell);
 
@@ -85,5 +89,7 @@ bool shell_has_room(struct shell *shell);
 void shell_perform(struct shell *shell, const struct agent_action *action);
 /* The actions that only a WebSocket dashboard causes. */
 void shell_perform_session(struct shell *shell, const struct agent_action *action);
+/* Ends the look that waits, once the repository is looked at or its disk hangs. */
+void shell_take_look(struct shell *shell);
 /* Takes the reply of the request under way, if there is one. */
 void shell_take_reply(struct shell *shell);

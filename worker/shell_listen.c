@@ -47,11 +47,14 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 	flight_init(&shell->flight, shell->flight_fd, wall_now(), &limits);
 	transport_init(&shell->transport, &shell->host);
 	follow_init(&shell->follow, shell->host.runs_dir);
-	shell->source = (struct facts_source){.root = "",
-		.repo_dir = shell->host.repo_dir,
-		.repo_url = shell->host.repo_url,
-		.nixpkgs_version = shell->host.nixpkgs_version};
+	shell->source = (struct facts_source){
+		.root = "", .nixpkgs_version = shell->host.nixpkgs_version};
 	streamer_init(&shell->streamer, shell->host.runs_dir);
+	if (repository_start(&shell->repository, shell->base, shell->host.repo_dir,
+		    hello->protocol == PROTOCOL_WEBSOCKET) < 0) {
+		fail(shell, "nobody can look at the repository");
+		return;
+	}
 	if (!connect_to(shell, hello->protocol)) {
 		fail(shell, "libcurl cannot be used");
 		return;
@@ -63,6 +66,9 @@ static void on_hello(struct shell *shell, const struct message_hello *hello)
 void shell_pong(struct shell *shell)
 {
 	struct message pong = news_pong(&shell->agent, shell->now, shell->ping);
+	/* Of a link that is not up there is something to say already. */
+	if (pong.pong.link == LINK_UP && shell->repository.state == REPOSITORY_HANGING)
+		pong.pong.detail = text_of("the repository's disk does not answer");
 	shell_say(shell, &pong);
 }
 
@@ -80,8 +86,10 @@ static void on_probed(struct shell *shell, const struct message_probed *probed)
 /* What more than an event it is. */
 static void note(struct shell *shell, const struct message *message)
 {
-	if (message->type == MESSAGE_ENDED)
+	if (message->type == MESSAGE_ENDED) {
 		facts_changed(&shell->source);
+		repository_changed(&shell->repository);
+	}
 	if (message->type == MESSAGE_ENDED && message->ended.withheld)
 		text_copy(message->ended.run, shell->withheld, sizeof(shell->withheld));
 	if (message->type == MESSAGE_KEPT && !message->kept.kept)

@@ -13,14 +13,33 @@
 #include "worker/run_file.h"
 #include "worker/tail.h"
 
+static void end_look(struct shell *shell)
+{
+	const struct facts_checkout *checkout = &shell->repository.known;
+	bool wants_clone = shell->host.repo_url[0] && checkout->verdict == FACTS_COMMIT_NONE &&
+			   shell->repository.state != REPOSITORY_HANGING;
+	facts_look(&shell->source, shell->now, wall_now(), &shell->facts);
+	inbox_add(&shell->inbox,
+		&(struct agent_event){.type = EVENT_LOOKED,
+			.looked = {shell->look, text_of(checkout->commit),
+				checkout->verdict == FACTS_COMMIT_ASK, shell->facts.ask_system,
+				wall_ms(wall_now()), wants_clone}});
+	shell->look = 0;
+}
+
 static void look(struct shell *shell, uint64_t id)
 {
-	facts_look(&shell->source, shell->now, wall_now(), &shell->facts);
-	inbox_add(&shell->inbox, &(struct agent_event){.type = EVENT_LOOKED,
-					 .looked = {id, text_of(shell->facts.commit),
-						 shell->facts.commit_verdict == FACTS_COMMIT_ASK,
-						 shell->facts.ask_system, wall_ms(wall_now()),
-						 shell->facts.wants_clone}});
+	/* The core does not wait for the one before any more. */
+	if (shell->look != 0)
+		end_look(shell);
+	shell->look = id;
+	repository_ask(&shell->repository, shell->now);
+}
+
+void shell_take_look(struct shell *shell)
+{
+	if (shell->look != 0 && repository_is_settled(&shell->repository))
+		end_look(shell);
 }
 
 /* The request could not even be put together. */

@@ -21,13 +21,10 @@ static void say(struct shell *shell, int made)
 
 static struct outgoing outgoing(struct shell *shell)
 {
-	if (shell->source.is_lock_due)
-		facts_lock(shell->host.repo_dir, &shell->lock);
-	shell->source.is_lock_due = false;
 	return (struct outgoing){.host = &shell->host,
 		.facts = &shell->facts,
 		.program = &shell->program,
-		.lock_hash = shell->lock.hash,
+		.lock_hash = shell->repository.known.lock_hash,
 		.payload = &shell->payload};
 }
 

@@ -49,6 +49,9 @@
 #define PROBE_CONNECT_MS    4000
 #define PROBE_KILL_MS       5000
 
+/* A look at the repository; then its disk hangs, and is not waited for. */
+#define REPOSITORY_WAIT_MS 5000
+
 /* The worker's life. */
 #define WORKER_PING_EVERY_MS  10000
 #define WORKER_DEGRADED_MS    15000

@@ -46,7 +46,7 @@ static void show_link(const struct control_status *status)
 		paint_duration(status->contact_ms, ago);
 		printf(", last contact %s ago", ago);
 	}
-	if (status->link_detail.size > 0 && status->link != LINK_UP) {
+	if (status->link_detail.size > 0) {
 		printf(": ");
 		paint_foreign(status->link_detail);
 	}

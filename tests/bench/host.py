@@ -24,6 +24,11 @@ def smaps(pid, key):
         return sum(int(line.split()[1]) for line in lines if line.startswith(key + ":"))
 
 
+def children(pid):
+    """The worker's: who looks at the repository."""
+    return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
 def cpu_ms(*pids):
     """In nanoseconds' steps where the kernel counts so, else in ticks of ten milliseconds."""
     total = 0

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from host import Host, cpu_ms, median, smaps, until, wakeups
+from host import Host, children, cpu_ms, median, smaps, until, wakeups
 
 LINES = 1_000_000
 LINE = "x" * 99
@@ -56,13 +56,16 @@ def idle_over(build, scheme, worker_budget, note):
     host.start()
     status = host.ready()
     agent, worker = status["pid"], status["worker_pid"]
+    lookers = children(worker)
     time.sleep(3)
-    before = wakeups(agent, worker)
+    before = wakeups(agent, worker, *lookers)
     time.sleep(30)
-    row(f"wake-ups a minute at interval 60, {scheme}", (wakeups(agent, worker) - before) * 2, "", 40)
+    row(f"wake-ups a minute at interval 60, {scheme}", (wakeups(agent, worker, *lookers) - before) * 2, "", 40)
     row(f"supervisor, idle, private dirty, {scheme}", smaps(agent, "Private_Dirty"), "KiB", 256)
     row(f"worker, idle, private dirty, {scheme}", smaps(worker, "Private_Dirty"), "KiB", worker_budget, note)
-    row(f"whole agent, PSS, {scheme}", smaps(agent, "Pss") + smaps(worker, "Pss"), "KiB", 9728)
+    row(f"who looks at the repository, idle, private dirty, {scheme}",
+        sum(smaps(pid, "Private_Dirty") for pid in lookers), "KiB", 512)
+    row(f"whole agent, PSS, {scheme}", sum(smaps(pid, "Pss") for pid in (agent, worker, *lookers)), "KiB", 9728)
     host.close()
 
 
@@ -92,7 +95,7 @@ def heartbeats_over(build, scheme, most):
     host = Host(build, 0.1, scheme)
     host.start()
     status = host.ready()
-    pids = status["pid"], status["worker_pid"]
+    pids = status["pid"], status["worker_pid"], *children(status["worker_pid"])
     kind = "heartbeat" if scheme.startswith("ws") else "register"
     until(lambda: len(host.requests(kind)) > 5)
     cpu, count = cpu_ms(*pids), len(host.requests(kind))

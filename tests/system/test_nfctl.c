@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <poll.h>
 #include <pty.h>
 #include <regex.h>
@@ -14,11 +13,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/system/hung_disk.h"
 #include "tests/system/world.h"
 
 static struct world world;
@@ -913,48 +912,14 @@ Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
 	expect_no_secret("two.tar", own);
 }
 
-/* A file system whose server takes each request and answers none: who asks hangs, also when it is
- * killed. It goes with its descriptor. */
-static pid_t mount_hung_disk(const char *path)
-{
-	char options[128];
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
-	if (getuid() != 0 || fd < 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("hung", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
-		cr_skip_test("skipped: only root can mount a disk that hangs");
-	pid_t server = fork();
-	if (server == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		static char request[FUSE_MIN_READ_BUFFER + 65536];
-		struct {
-			struct fuse_out_header head;
-			struct fuse_init_out init;
-		} answer = {.head = {.len = sizeof(answer)},
-			.init = {.major = FUSE_KERNEL_VERSION,
-				.minor = FUSE_KERNEL_MINOR_VERSION,
-				.max_write = 65536}};
-		const struct fuse_in_header *head = (const void *)request;
-		while (read(fd, request, sizeof(request)) > 0) {
-			answer.head.unique = head->unique;
-			if (head->opcode == FUSE_INIT &&
-				write(fd, &answer, sizeof(answer)) != sizeof(answer))
-				break;
-		}
-		_exit(0);
-	}
-	close(fd);
-	return server;
-}
-
 Test(nfctl, diagnostics_leave_a_disk_that_hangs)
 {
 	char words[WORLD_TEXT_BYTES], hung[WORLD_TEXT_BYTES], *said;
 	world_open(&world, "");
 	snprintf(hung, sizeof(hung), "%s/hung", world.folder);
 	cr_assert(eq(int, mkdir(hung, 0700), 0));
-	pid_t server = mount_hung_disk(hung);
+	hung_disk_begin();
+	pid_t server = hung_disk_mount(hung);
 	uint64_t start = world_ms();
 	snprintf(words, sizeof(words),
 		"NIXFLEET_STATE_DIR=$FOLDER/hung/state NIXFLEET_TOKEN=shared-token timeout -s KILL "
@@ -962,9 +927,7 @@ Test(nfctl, diagnostics_leave_a_disk_that_hangs)
 		"tar -xOf $FOLDER/one.tar --wildcards '*/state.txt' '*/host.txt'");
 	int code = script(words, &said);
 	uint64_t took = world_ms() - start;
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
-	umount2(hung, MNT_DETACH);
+	hung_disk_end(server, hung);
 	cr_assert(eq(int, code, 0), "%s", said);
 	cr_assert(strstr(said, "its disk hangs") != NULL && strstr(said, "Linux") != NULL, "%s",
 		said);

@@ -219,8 +219,7 @@ Test(facts, what_seldom_changes_is_seldom_looked_at)
 {
 	struct facts facts;
 	struct mono now = {NS_PER_S};
-	struct facts_source source = {
-		.root = root, .repo_dir = in_root("r"), .nixpkgs_version = ""};
+	struct facts_source source = {.root = root, .nixpkgs_version = ""};
 	put("run/current-system/nixos-version", "1\n");
 	facts_look(&source, now, (struct wall){0}, &facts);
 	cr_assert(eq(str, facts.system, "1"));
@@ -237,22 +236,34 @@ Test(facts, what_seldom_changes_is_seldom_looked_at)
 	facts_kernel_close(&source.kernel);
 }
 
-Test(facts, the_lock_is_due_after_a_thorough_look_and_with_another_commit)
+Test(facts, the_lock_is_looked_at_thoroughly_and_with_another_commit)
 {
-	struct facts facts;
+	struct facts_checkout checkout;
 	struct mono now = {NS_PER_S};
-	struct facts_source source = {
-		.root = root, .repo_dir = in_root("r"), .nixpkgs_version = "1"};
-	facts_look(&source, now, (struct wall){0}, &facts);
-	facts_look(&source, now, (struct wall){0}, &facts);
-	cr_assert(source.is_lock_due); /* until somebody looks */
-	source.is_lock_due = false;
-	facts_look(&source, now, (struct wall){0}, &facts);
-	cr_assert(not(source.is_lock_due));
+	struct facts_checkout_source source = {.repo_dir = in_root("r"), .wants_lock = true};
+	facts_checkout_look(&source, now, &checkout);
+	cr_assert(eq(int, (int)checkout.verdict, FACTS_COMMIT_NONE));
+	put("r/flake.lock", "abc");
+	facts_checkout_look(&source, now, &checkout);
+	cr_assert(eq(str, checkout.lock_hash, ""));
 	put("r/.git/HEAD", HASH_A "\n");
-	facts_look(&source, now, (struct wall){0}, &facts);
-	cr_assert(source.is_lock_due);
-	facts_kernel_close(&source.kernel);
+	facts_checkout_look(&source, now, &checkout);
+	cr_assert(eq(str, checkout.commit, HASH_A));
+	cr_assert(eq(chr, checkout.lock_hash[0], 'b'));
+	put("r/flake.lock", "abcd");
+	facts_checkout_look(&source, now, &checkout);
+	cr_assert(eq(chr, checkout.lock_hash[0], 'b'));
+	facts_checkout_look(&source, mono_after(now, FACTS_THOROUGH_MS), &checkout);
+	cr_assert(eq(chr, checkout.lock_hash[0], '8'));
+}
+
+Test(facts, a_lock_that_nobody_wants_is_not_looked_at)
+{
+	struct facts_checkout checkout;
+	struct facts_checkout_source source = {.repo_dir = in_root("r")};
+	put("r/flake.lock", "abc");
+	facts_checkout_look(&source, (struct mono){NS_PER_S}, &checkout);
+	cr_assert(eq(str, checkout.lock_hash, ""));
 }
 
 Test(facts, odd_heads_are_gits_to_tell)

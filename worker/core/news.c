@@ -28,7 +28,7 @@ static struct text detail_of(const struct contact *contact)
 	switch (contact->state) {
 	case CONTACT_CLOSED: return text_of("waiting for the gate");
 	case CONTACT_TRYING: return text_of("registering with the dashboard");
-	case CONTACT_UP: return text_of("registered with the dashboard");
+	case CONTACT_UP: return TEXT_NONE; /* that says it */
 	case CONTACT_WAITING:
 	case CONTACT_HELD:
 	case CONTACT_REFUSED: return text_of(contact->reason);

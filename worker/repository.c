@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "worker/repository.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+#include "worker/platform.h"
+#include "worker/sandbox.h"
+
+/* More than a worker has when it begins. */
+#define FDS_MAX 64
+
+/* ---- in the process that looks ---- */
+
+/* Above all the channel and the worker's lock: what is left of who hangs must hold neither. */
+static void close_all_but(int kept)
+{
+	for (int fd = STDERR_FILENO + 1; fd < FDS_MAX; fd++) {
+		if (fd != kept)
+			close(fd);
+	}
+}
+
+/* A byte asks and a byte answers; what was seen lies in shared memory by then. */
+_Noreturn static void look_when_asked(int channel, struct repository_shared *shared)
+{
+	struct facts_checkout_source source = {.repo_dir = shared->dir};
+	uint8_t has_changed;
+	platform_end_with_parent();
+	close_all_but(channel);
+	sandbox_enter(); /* the worker says where there is none */
+	while (fd_read_all(channel, &has_changed, 1) == 1) {
+		source.wants_lock = shared->wants_lock;
+		if (has_changed)
+			source.thorough_due = (struct mono){0};
+		facts_checkout_look(&source, mono_now(), &shared->seen);
+		if (fd_write_all(channel, &has_changed, 1) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+/* ---- in the worker ---- */
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct repository *repository = data;
+	(void)fd;
+	(void)what;
+	repository->is_ready = true;
+}
+
+int repository_fork(struct repository *repository)
+{
+	int ends[2];
+	*repository = (struct repository){.channel = -1, .due = MONO_NEVER};
+	void *shared = mmap(NULL, sizeof(*repository->shared), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return -1;
+	repository->shared = shared;
+	repository->looker = fork();
+	if (repository->looker == 0)
+		look_when_asked(ends[1], repository->shared);
+	close(ends[1]);
+	repository->channel = ends[0];
+	return repository->looker < 0 || fd_cloexec(ends[0], true) < 0 ? -1
+								       : fd_nonblocking(ends[0]);
+}
+
+int repository_start(
+	struct repository *repository, struct event_base *base, const char *dir, bool wants_lock)
+{
+	text_copy(text_of(dir), repository->shared->dir, sizeof(repository->shared->dir));
+	repository->shared->wants_lock = wants_lock;
+	repository->readable = event_new(
+		base, repository->channel, EV_READ | EV_PERSIST, on_readable, repository);
+	if (repository->readable && event_add(repository->readable, NULL) == 0)
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
+void repository_changed(struct repository *repository)
+{
+	repository->has_changed = true;
+}
+
+static void begin(struct repository *repository, struct mono now)
+{
+	uint8_t has_changed = repository->has_changed;
+	repository->state = REPOSITORY_LOOKING;
+	repository->has_changed = repository->is_stale = false;
+	repository->due = mono_after(now, REPOSITORY_WAIT_MS);
+	/* Of one that is gone the next read tells. */
+	(void)!write(repository->channel, &has_changed, 1);
+}
+
+void repository_ask(struct repository *repository, struct mono now)
+{
+	switch (repository->state) {
+	case REPOSITORY_IDLE: begin(repository, now); break;
+	case REPOSITORY_LOOKING: repository->is_stale = true; break;
+	case REPOSITORY_HANGING:
+	case REPOSITORY_LOST: break;
+	}
+}
+
+bool repository_is_settled(const struct repository *repository)
+{
+	return repository->state != REPOSITORY_LOOKING;
+}
+
+/* True: it answered. */
+static bool hear(struct repository *repository)
+{
+	uint8_t byte;
+	if (!repository->is_ready)
+		return false;
+	repository->is_ready = false;
+	ssize_t got = read(repository->channel, &byte, 1);
+	if (got == 1)
+		return true;
+	if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		repository->state = REPOSITORY_LOST;
+	return false;
+}
+
+bool repository_work(struct repository *repository, struct mono now)
+{
+	bool was_hanging = repository->state == REPOSITORY_HANGING;
+	if (hear(repository)) {
+		repository->known = repository->shared->seen;
+		repository->state = REPOSITORY_IDLE;
+		repository->due = MONO_NEVER;
+		if (was_hanging)
+			log_info("the repository's disk answers again");
+		if (repository->is_stale)
+			begin(repository, now);
+		return was_hanging;
+	}
+	if (!mono_reached(now, repository->due))
+		return false;
+	log_warn("the repository's disk does not answer: what was known of it is told");
+	repository->state = REPOSITORY_HANGING;
+	repository->due = MONO_NEVER;
+	return true;
+}
+
+struct mono repository_due(const struct repository *repository, bool is_wanted)
+{
+	return is_wanted && repository_is_settled(repository) ? (struct mono){0} : repository->due;
+}
+
+void repository_end(struct repository *repository)
+{
+	fd_drop(&repository->channel);
+	if (repository->state == REPOSITORY_IDLE)
+		waitpid(repository->looker, NULL, 0);
+}
