@@ -2,6 +2,7 @@
 #include "worker/websocket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +51,9 @@ struct websocket {
 	struct event *writable;
 	bool is_readable;
 	bool is_writable;
-	bool wants_write; /* the socket is full */
-	struct mono due;  /* connecting and upgrading */
+	bool wants_write;      /* nothing more can be sent now */
+	struct mono due;       /* connecting and upgrading */
+	struct mono handshake; /* then it is looked whether TLS is through with one */
 	struct upgrade upgrade;
 	wslay_event_context_ptr frames;
 	struct bytes in;  /* read and not given to frames */
@@ -208,6 +210,7 @@ static void drop_connection(struct websocket *websocket)
 	/* Before its descriptor goes, nothing of ours may watch it any more. */
 	curl_multi_remove_handle(websocket->multi.handle, websocket->easy);
 	websocket->is_readable = websocket->is_writable = websocket->wants_write = false;
+	websocket->handshake = MONO_NEVER;
 	bytes_finish(&websocket->in);
 	bytes_finish(&websocket->out);
 	bytes_finish(&websocket->message);
@@ -247,7 +250,7 @@ struct websocket *websocket_create(
 		return NULL;
 	websocket->transport = transport;
 	websocket->inbox = inbox;
-	websocket->due = MONO_NEVER;
+	websocket->due = websocket->handshake = MONO_NEVER;
 	websocket->easy = curl_easy_init();
 	if (!websocket->easy || !multi_init(&websocket->multi, base)) {
 		curl_easy_cleanup(websocket->easy);
@@ -406,6 +409,18 @@ static void flush_frames(struct websocket *websocket)
 		end_with(websocket, "more waits to be sent than there is room for");
 }
 
+/* While TLS waits for the other side's part of a handshake, it takes nothing though the socket
+ * does: who waits for the socket would be woken again and again. */
+static void wait_to_write(struct websocket *websocket)
+{
+	struct pollfd room = {event_get_fd(websocket->writable), POLLOUT, 0};
+	websocket->wants_write = true;
+	if (poll(&room, 1, 0) == 1)
+		websocket->handshake = mono_after(mono_now(), WEBSOCKET_HANDSHAKE_MS);
+	else
+		event_add(websocket->writable, NULL);
+}
+
 static void write_more(struct websocket *websocket)
 {
 	while (websocket->out_sent < websocket->out.size && !websocket->wants_write) {
@@ -415,8 +430,7 @@ static void write_more(struct websocket *websocket)
 			websocket->out.data + websocket->out_sent,
 			size < SEND_BYTES_MAX ? size : SEND_BYTES_MAX, &sent);
 		if (code == CURLE_AGAIN) {
-			websocket->wants_write = true;
-			event_add(websocket->writable, NULL);
+			wait_to_write(websocket);
 			return;
 		}
 		if (code != CURLE_OK) {
@@ -498,8 +512,10 @@ void websocket_work(struct websocket *websocket, struct mono now)
 	multi_work(&websocket->multi, now);
 	if (websocket->state == WEBSOCKET_CONNECTING)
 		connect_more(websocket);
-	if (websocket->is_writable)
+	if (websocket->is_writable || mono_reached(now, websocket->handshake)) {
 		websocket->wants_write = websocket->is_writable = false;
+		websocket->handshake = MONO_NEVER;
+	}
 	if (websocket->readable)
 		read_more(websocket);
 	websocket_flush(websocket);
@@ -516,7 +532,8 @@ struct mono websocket_due(const struct websocket *websocket)
 			(websocket->state == WEBSOCKET_OPEN && has_input(websocket));
 	if (is_ready && inbox_has_room(websocket->inbox))
 		return (struct mono){0};
-	return mono_earlier(websocket->due, multi_due(&websocket->multi));
+	return mono_earlier(
+		mono_earlier(websocket->due, websocket->handshake), multi_due(&websocket->multi));
 }
 
 /* ---- saying ---- */

@@ -14,6 +14,7 @@
 #include "worker/transport.h"
 
 #define WEBSOCKET_UPGRADE_MS     10000
+#define WEBSOCKET_HANDSHAKE_MS   100 /* TLS is asked so often whether it is through */
 #define WEBSOCKET_HEAD_BYTES_MAX (16 * 1024)
 #define WEBSOCKET_NOTICE_BYTES   (64 * 1024) /* of the dashboard's messages: more is passed over */
 #define WEBSOCKET_OUT_BYTES_MAX  (1024 * 1024) /* what waits to be sent */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
-/* A dashboard that says more over its WebSocket than a supervisor that does not run takes. */
+/* A dashboard that says more over its WebSocket than a supervisor that does not run takes, and one
+ * that stops in the middle of a handshake. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,22 +41,29 @@ static void finish(void)
 
 TestSuite(flood, .init = make, .fini = finish, .timeout = 120);
 
-static void take_upgrade(void)
+/* Of the request that came. */
+static void answer_to_upgrade(char headers[192])
 {
-	char text[128], value[64], headers[192];
+	char text[128], value[64];
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned bytes = 0;
-	cr_assert(rig_request(&rig, 5000));
 	const char *key = strcasestr(rig.request, "Sec-WebSocket-Key: ");
 	cr_assert(key != NULL);
 	key += strlen("Sec-WebSocket-Key: ");
 	snprintf(text, sizeof(text), "%.*s" MAGIC, (int)strcspn(key, "\r"), key);
 	cr_assert(EVP_Digest(text, strlen(text), digest, &bytes, EVP_sha1(), NULL) == 1);
 	EVP_EncodeBlock((unsigned char *)value, digest, (int)bytes);
-	snprintf(headers, sizeof(headers),
+	snprintf(headers, 192,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		value);
+}
+
+static void take_upgrade(void)
+{
+	char headers[192];
+	cr_assert(rig_request(&rig, 5000));
+	answer_to_upgrade(headers);
 	rig_answer_bytes(&rig, headers, (uint32_t)strlen(headers));
 }
 
@@ -164,4 +173,63 @@ Test(flood, a_burst_of_the_supervisors_onto_an_inbox_that_fills_is_heard)
 	while (channel_is_sending(&rig.channel))
 		channel_flush(&rig.channel);
 	rig_ping(&rig);
+}
+
+static void make_certificate(char path[128])
+{
+	char command[1024];
+	snprintf(path, 128, "%s/tls.pem", rig.folder);
+	snprintf(command, sizeof(command),
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+		"-subj /CN=dashboard -addext subjectAltName=IP:127.0.0.1 -keyout %s.key -out %s "
+		"2>/dev/null && cat %s.key >> %s",
+		path, path, path, path);
+	if (system(command) != 0)
+		cr_skip_test("skipped: there is no openssl");
+}
+
+static SSL *accept_tls(const char *certificate)
+{
+	struct pollfd listener = {.fd = rig.listener, .events = POLLIN};
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+	cr_assert(eq(int, SSL_CTX_use_certificate_file(context, certificate, SSL_FILETYPE_PEM), 1));
+	cr_assert(eq(int, SSL_CTX_use_PrivateKey_file(context, certificate, SSL_FILETYPE_PEM), 1));
+	cr_assert(eq(int, poll(&listener, 1, 10000), 1));
+	rig.client = accept(rig.listener, NULL, NULL);
+	SSL *tls = SSL_new(context);
+	SSL_CTX_free(context);
+	SSL_set_fd(tls, rig.client);
+	cr_assert(eq(int, SSL_accept(tls), 1));
+	return tls;
+}
+
+/* The worker has a heartbeat to send meanwhile, which TLS does not take. */
+Test(flood, a_handshake_that_the_dashboard_does_not_go_on_with_costs_nothing)
+{
+	static const char registered[] =
+		"\x81\x30{\"type\":\"registered\",\"payload\":{\"host_id\":\"x\"} }";
+	char certificate[128], url[64], headers[192];
+	make_certificate(certificate);
+	snprintf(url, sizeof(url), "wss://127.0.0.1:%d/ws", rig.port);
+	rig.hello.protocol = PROTOCOL_WEBSOCKET;
+	rig.hello.url = text_of(url);
+	rig.hello.ca_file = text_of(certificate);
+	rig.hello.interval_ms = 1000;
+	rig_start_open(&rig);
+	SSL *tls = accept_tls(certificate);
+	int got = SSL_read(tls, rig.request, RIG_REQUEST_BYTES_MAX);
+	cr_assert(gt(int, got, 0));
+	rig.request[got] = '\0';
+	answer_to_upgrade(headers);
+	cr_assert(gt(int, SSL_write(tls, headers, (int)strlen(headers)), 0));
+	cr_assert(gt(int, SSL_write(tls, registered, sizeof(registered) - 1), 0));
+	usleep(TAKEN_MS * 1000);
+	cr_assert(eq(int, SSL_renegotiate(tls), 1));
+	cr_assert(eq(int, SSL_do_handshake(tls), 1)); /* it asks for one, and no more */
+	usleep(LOOKED_AT_MS * 1000);
+	uint64_t before = processor_ms();
+	usleep(LOOKED_AT_MS * 1000);
+	cr_expect(lt(u64, processor_ms() - before, LOOKED_AT_MS / 20));
+	SSL_free(tls);
 }
