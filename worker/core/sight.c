@@ -69,6 +69,8 @@ bool sight_clone_probed(
 	clone->asked = 0;
 	for (uint32_t i = 0; i < clone->failures && wait_ms < CLONE_AGAIN_MAX_MS; i++)
 		wait_ms *= 2;
+	if (wait_ms > CLONE_AGAIN_MAX_MS)
+		wait_ms = CLONE_AGAIN_MAX_MS;
 	clone->failures = probed->good ? 0 : clone->failures + 1;
 	clone->due = mono_after(now, wait_ms);
 	return true;
