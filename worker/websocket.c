@@ -18,11 +18,12 @@
 #include "worker/notice.h"
 #include "worker/upgrade.h"
 
-#define READ_BYTES     (16 * 1024)
-#define READS_A_TURN   8
-#define SEND_BYTES_MAX (64 * 1024)
-#define RANDOM_BYTES   1024
-#define SEQUENCE_BYTES 8
+#define READ_BYTES         (16 * 1024)
+#define READS_A_TURN       8
+#define SEND_BYTES_MAX     (64 * 1024)
+#define RANDOM_BYTES       1024
+#define SEQUENCE_BYTES     8
+#define CONTROL_HEAD_BYTES 6 /* of a frame of ours: opcode, length, mask */
 
 /* Given to frames at once: what is in there becomes events whether the inbox has room or not. Of
  * all messages a pong has the largest event for its size. */
@@ -401,11 +402,28 @@ static void upgrade_more(struct websocket *websocket)
 		&(struct agent_event){.type = EVENT_CONNECTED, .connected = {.id = websocket->id}});
 }
 
-/* What frames wants to say by itself: the answers to pings. */
+/* Of pings that came together the newest is answered, which stands for all (RFC 6455, 5.5.3): who
+ * sends them faster than it reads must not fill the room of what is to be said. These frames are
+ * control frames, each with a mask and short. */
+static void keep_newest(struct bytes *out, uint32_t first)
+{
+	uint32_t newest = first;
+	for (uint32_t at = first; at < out->size;
+		at += CONTROL_HEAD_BYTES + (out->data[at + 1] & 0x7f))
+		newest = at;
+	memmove(out->data + first, out->data + newest, out->size - newest);
+	out->size -= newest - first;
+}
+
+/* What frames wants to say by itself: the answers to pings, and to a close frame. */
 static void flush_frames(struct websocket *websocket)
 {
-	if (websocket->state == WEBSOCKET_OPEN && wslay_event_want_write(websocket->frames) &&
-		wslay_event_send(websocket->frames) != 0)
+	uint32_t before = websocket->out.size;
+	if (websocket->state != WEBSOCKET_OPEN || !wslay_event_want_write(websocket->frames))
+		return;
+	if (wslay_event_send(websocket->frames) == 0)
+		keep_newest(&websocket->out, before);
+	else
 		end_with(websocket, "more waits to be sent than there is room for");
 }
 
@@ -462,8 +480,10 @@ void websocket_flush(struct websocket *websocket)
 static void read_frames(struct websocket *websocket)
 {
 	if (wslay_event_recv(websocket->frames) == 0 && websocket->close_code == 0 &&
-		wslay_event_get_read_enabled(websocket->frames))
+		wslay_event_get_read_enabled(websocket->frames)) {
+		flush_frames(websocket); /* until then each answer has memory of its own */
 		return;
+	}
 	char reason[64];
 	websocket_flush(websocket); /* the answer to a close frame */
 	if (websocket->state == WEBSOCKET_ENDED)

@@ -23,6 +23,8 @@
 #define STARTS           8000
 #define TAKEN_MS         500 /* what it did not take until then, it takes no more */
 #define LOOKED_AT_MS     2000
+#define PINGS_BYTES      1000000
+#define PINGS_TIMES      8
 
 static struct rig rig;
 
@@ -95,6 +97,7 @@ static void start(uint32_t url_bytes)
 	rig.hello.log_level = 3; /* not a line for each of them */
 	rig_start_open(&rig);
 	take_upgrade();
+	cr_assert(gt(int, (int)read(rig.client, rig.request, RIG_REQUEST_BYTES_MAX), 0));
 	cr_assert(say("{\"type\":\"registered\",\"payload\":{\"host_id\":\"toy\"}}"));
 }
 
@@ -175,6 +178,45 @@ Test(flood, a_burst_of_the_supervisors_onto_an_inbox_that_fills_is_heard)
 	rig_ping(&rig);
 }
 
+/* Reads frames of the worker's until its pong with these bytes comes. */
+static void expect_pong(const char *bytes, uint32_t size)
+{
+	static uint8_t got[16 * 1024 * 1024];
+	size_t have = 0;
+	for (uint64_t until = rig_ms() + 10000; rig_ms() < until;) {
+		struct pollfd poll_fd = {.fd = rig.client, .events = POLLIN};
+		if (poll(&poll_fd, 1, 100) != 1)
+			continue;
+		ssize_t more = read(rig.client, got + have, sizeof(got) - have);
+		cr_assert(gt(int, (int)more, 0), "the connection ended");
+		have += (size_t)more;
+		/* With its mask undone, the end of what was read. */
+		const uint8_t *frame = got + have - (6 + size);
+		bool is_same = have >= 6 + size && frame[0] == 0x8a && frame[1] == (0x80 | size);
+		for (uint32_t i = 0; i < size && is_same; i++)
+			is_same = (frame[6 + i] ^ frame[2 + i % 4]) == (uint8_t)bytes[i];
+		if (is_same)
+			return;
+	}
+	cr_fail("no pong");
+}
+
+/* The dashboard does not read the answers, of which the worker keeps a few. */
+Test(flood, pings_that_nobody_waits_for_the_answers_of_cost_nothing)
+{
+	static char pings[PINGS_BYTES];
+	const char last[] = "\x89\x04last";
+	for (size_t i = 0; i < sizeof(pings); i++)
+		pings[i] = i % 2 ? '\0' : (char)0x89;
+	start(0);
+	usleep(TAKEN_MS * 1000);
+	for (int i = 0; i < PINGS_TIMES; i++)
+		rig_answer_bytes(&rig, pings, sizeof(pings));
+	rig_answer_bytes(&rig, last, sizeof(last) - 1);
+	/* The connection is still there, and what was asked last is answered. */
+	expect_pong("last", 4);
+}
+
 static void make_certificate(char path[128])
 {
 	char command[1024];
@@ -223,6 +265,7 @@ Test(flood, a_handshake_that_the_dashboard_does_not_go_on_with_costs_nothing)
 	rig.request[got] = '\0';
 	answer_to_upgrade(headers);
 	cr_assert(gt(int, SSL_write(tls, headers, (int)strlen(headers)), 0));
+	cr_assert(gt(int, SSL_read(tls, rig.request, RIG_REQUEST_BYTES_MAX), 0));
 	cr_assert(gt(int, SSL_write(tls, registered, sizeof(registered) - 1), 0));
 	usleep(TAKEN_MS * 1000);
 	cr_assert(eq(int, SSL_renegotiate(tls), 1));
