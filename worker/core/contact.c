@@ -25,7 +25,7 @@ void contact_open(struct contact *contact, struct mono now)
 
 struct mono contact_due(const struct contact *contact)
 {
-	return contact->state == CONTACT_CLOSED ? MONO_NEVER : contact->due;
+	return contact->due;
 }
 
 void contact_tried(struct contact *contact, struct mono now)
