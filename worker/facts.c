@@ -104,12 +104,9 @@ void facts_changed(struct facts_source *source)
 }
 
 void facts_checkout_look(
-	struct facts_checkout_source *source, struct mono now, struct facts_checkout *checkout)
+	struct facts_checkout_source *source, bool is_thorough, struct facts_checkout *checkout)
 {
-	bool is_thorough = mono_reached(now, source->thorough_due);
 	char before[COMMIT_BYTES_MAX + 1];
-	if (is_thorough)
-		source->thorough_due = mono_after(now, FACTS_THOROUGH_MS);
 	memcpy(before, source->repository.commit, sizeof(before));
 	checkout->verdict = facts_commit(
 		&source->repository, source->repo_dir, is_thorough, checkout->commit);

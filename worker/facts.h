@@ -122,19 +122,22 @@ struct facts_checkout {
 
 /* The same of the repository, whose disk need not be that of the system. */
 struct facts_checkout_source {
-	struct mono thorough_due;
 	bool wants_lock;
 	const char *repo_dir; /* borrowed */
 	struct facts_repository repository;
 	struct facts_lock lock;
 };
 void facts_checkout_look(
-	struct facts_checkout_source *source, struct mono now, struct facts_checkout *checkout);
+	struct facts_checkout_source *source, bool is_thorough, struct facts_checkout *checkout);
 
 /* The parts. to holds COMMIT_BYTES_MAX + 1; the repository may be found in a parent folder. Only a
  * thorough look asks whether it is another one, or keeps its refs in another way. */
 enum facts_commit facts_commit(
 	struct facts_repository *repository, const char *repo_dir, bool is_thorough, char *to);
+/* Where each change of the commit that was found shows: in an entry of the repository's folder or
+ * of this one. False: also elsewhere, or nothing was found. */
+bool facts_commit_folder(
+	const struct facts_repository *repository, char refs[FACTS_GIT_PATH_BYTES]);
 /* The running system's. */
 void facts_version(const char *root, struct facts_version *version);
 void facts_release(const char *root, struct facts_release *release);

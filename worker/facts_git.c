@@ -248,13 +248,19 @@ static bool keeps_files(struct facts_repository *repository)
 	return repository->is_files;
 }
 
-/* Nothing that told the commit was replaced. A linked worktree and a ref that names a ref have more
- * places than are kept. */
+/* A linked worktree and a ref that names a ref have more places that tell the commit than are kept.
+ */
+static bool has_few_places(const struct facts_repository *repository)
+{
+	return repository->commit[0] && repository->links <= 1 &&
+	       strcmp(repository->folder, repository->common) == 0;
+}
+
+/* Nothing that told the commit was replaced. */
 static bool is_kept(const struct facts_repository *repository)
 {
 	struct facts_stamp seen;
-	if (!repository->commit[0] || repository->links > 1 ||
-		strcmp(repository->folder, repository->common) != 0)
+	if (!has_few_places(repository))
 		return false;
 	facts_stamp(repository->folder, "/HEAD", &seen);
 	if (!facts_stamp_is(&seen, &repository->head))
@@ -267,6 +273,19 @@ static bool is_kept(const struct facts_repository *repository)
 	if (!is_loose)
 		facts_stamp(repository->common, "/packed-refs", &seen);
 	return is_loose || facts_stamp_is(&seen, &repository->packed);
+}
+
+bool facts_commit_folder(const struct facts_repository *repository, char refs[FACTS_GIT_PATH_BYTES])
+{
+	if (!has_few_places(repository))
+		return false;
+	const char *name = repository->links == 1 ? repository->name : "";
+	if (snprintf(refs, FACTS_GIT_PATH_BYTES, "%s%s", repository->common, name) >=
+		FACTS_GIT_PATH_BYTES)
+		return false;
+	if (*name)
+		*strrchr(refs, '/') = '\0';
+	return true;
 }
 
 static enum facts_commit read_commit(struct facts_repository *repository, const char *repo_dir)

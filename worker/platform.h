@@ -27,3 +27,11 @@ int platform_watch_open(struct platform_watch *watch, const char *path);
 /* Takes what it said. */
 void platform_watch_drain(struct platform_watch *watch);
 void platform_watch_close(struct platform_watch *watch);
+
+/* What becomes readable when an entry of a folder changes, comes or goes: a descriptor, or -1 where
+ * the kernel has no such thing, or has no more of it. */
+int platform_folders_open(void);
+/* One more, or one that is watched already. False with errno: it is not watched. */
+bool platform_folders_add(int fd, const char *path);
+/* Takes what it said. */
+void platform_folders_drain(int fd);

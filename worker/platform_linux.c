@@ -64,6 +64,25 @@ void platform_watch_drain(struct platform_watch *watch)
 	(void)ignored;
 }
 
+int platform_folders_open(void)
+{
+	return inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+}
+
+bool platform_folders_add(int fd, const char *path)
+{
+	return inotify_add_watch(fd, path,
+		       IN_ONLYDIR | IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF |
+			       IN_MOVE_SELF) >= 0;
+}
+
+void platform_folders_drain(int fd)
+{
+	char events[4096];
+	while (read(fd, events, sizeof(events)) > 0)
+		;
+}
+
 void platform_watch_close(struct platform_watch *watch)
 {
 	/* Closing the instance takes the kernel ten milliseconds, in which nothing else is done. */

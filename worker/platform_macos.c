@@ -67,3 +67,23 @@ void platform_watch_close(struct platform_watch *watch)
 	fd_drop(&watch->fd);
 	fd_drop(&watch->file);
 }
+
+/* A kqueue would need a descriptor for each. */
+int platform_folders_open(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+bool platform_folders_add(int fd, const char *path)
+{
+	(void)fd;
+	(void)path;
+	errno = ENOSYS;
+	return false;
+}
+
+void platform_folders_drain(int fd)
+{
+	(void)fd;
+}

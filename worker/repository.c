@@ -2,7 +2,10 @@
 #include "worker/repository.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -26,20 +29,53 @@ static void close_all_but(int kept)
 	}
 }
 
+static bool watch(int folders, const struct facts_repository *repository, const char *refs)
+{
+	return folders >= 0 && platform_folders_add(folders, repository->folder) &&
+	       platform_folders_add(folders, refs);
+}
+
+/* It is watched before it is looked at: what changes meanwhile is seen by one of both. Where the
+ * look finds that it lies elsewhere now, that is watched from the next look on. */
+static void look(struct repository_shared *shared, struct facts_checkout_source *source,
+	int folders, bool is_thorough)
+{
+	char before[FACTS_GIT_PATH_BYTES], refs[FACTS_GIT_PATH_BYTES];
+	const struct facts_repository *repository = &source->repository;
+	atomic_store(&shared->has_moved, false);
+	platform_folders_drain(folders);
+	bool is_watched = facts_commit_folder(repository, before) &&
+			  watch(folders, repository, before);
+	facts_checkout_look(source, is_thorough, &shared->seen);
+	shared->is_watched = is_watched && facts_commit_folder(repository, refs) &&
+			     strcmp(refs, before) == 0;
+}
+
 /* A byte asks and a byte answers; what was seen lies in shared memory by then. */
 _Noreturn static void look_when_asked(int channel, struct repository_shared *shared)
 {
 	struct facts_checkout_source source = {.repo_dir = shared->dir};
-	uint8_t has_changed;
+	uint8_t is_thorough;
 	platform_end_with_parent();
 	close_all_but(channel);
 	sandbox_enter(); /* the worker says where there is none */
-	while (fd_read_all(channel, &has_changed, 1) == 1) {
+	int folders = platform_folders_open();
+	for (;;) {
+		/* After one change the next look is due, and another says nothing more. */
+		bool is_waiting = shared->is_watched && !atomic_load(&shared->has_moved);
+		struct pollfd wait[2] = {
+			{channel, POLLIN, 0}, {is_waiting ? folders : -1, POLLIN, 0}};
+		if (poll(wait, 2, -1) < 0)
+			continue;
+		if (wait[1].revents)
+			atomic_store(&shared->has_moved, true);
+		if (!wait[0].revents)
+			continue;
+		if (fd_read_all(channel, &is_thorough, 1) != 1)
+			break;
 		source.wants_lock = shared->wants_lock;
-		if (has_changed)
-			source.thorough_due = (struct mono){0};
-		facts_checkout_look(&source, mono_now(), &shared->seen);
-		if (fd_write_all(channel, &has_changed, 1) < 0)
+		look(shared, &source, folders, is_thorough);
+		if (fd_write_all(channel, &is_thorough, 1) < 0)
 			break;
 	}
 	_exit(0);
@@ -88,23 +124,36 @@ int repository_start(
 
 void repository_changed(struct repository *repository)
 {
-	repository->has_changed = true;
+	repository->thorough_due = (struct mono){0};
 }
 
 static void begin(struct repository *repository, struct mono now)
 {
-	uint8_t has_changed = repository->has_changed;
+	uint8_t is_thorough = mono_reached(now, repository->thorough_due);
+	if (is_thorough)
+		repository->thorough_due = mono_after(now, FACTS_THOROUGH_MS);
 	repository->state = REPOSITORY_LOOKING;
-	repository->has_changed = repository->is_stale = false;
+	repository->is_stale = false;
 	repository->due = mono_after(now, REPOSITORY_WAIT_MS);
 	/* Of one that is gone the next read tells. */
-	(void)!write(repository->channel, &has_changed, 1);
+	(void)!write(repository->channel, &is_thorough, 1);
+}
+
+/* Nothing changed since it was seen. */
+static bool is_fresh(const struct repository *repository, struct mono now)
+{
+	const struct repository_shared *shared = repository->shared;
+	return shared->is_watched && !atomic_load(&shared->has_moved) &&
+	       !mono_reached(now, repository->thorough_due);
 }
 
 void repository_ask(struct repository *repository, struct mono now)
 {
 	switch (repository->state) {
-	case REPOSITORY_IDLE: begin(repository, now); break;
+	case REPOSITORY_IDLE:
+		if (!is_fresh(repository, now))
+			begin(repository, now);
+		break;
 	case REPOSITORY_LOOKING: repository->is_stale = true; break;
 	case REPOSITORY_HANGING:
 	case REPOSITORY_LOST: break;

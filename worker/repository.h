@@ -3,7 +3,7 @@
  * The configuration's repository, whose disk may hang: a dead NFS server, say. Who looks at it
  * hangs then, perhaps beyond any signal. So a process of its own looks, one at a time, which is
  * forked once and opens nothing but the repository; this one asks, and never waits longer than it
- * says.
+ * says. Where the kernel tells of changes, it asks only after one, and every FACTS_THOROUGH_MS.
  */
 #pragma once
 
@@ -26,6 +26,8 @@ struct repository_shared {
 	char dir[PATH_BYTES_MAX + 1]; /* told before the first look */
 	bool wants_lock;
 	struct facts_checkout seen;
+	bool is_watched;        /* since before it was seen */
+	_Atomic bool has_moved; /* something in what is watched, since then */
 };
 
 struct repository {
@@ -34,9 +36,9 @@ struct repository {
 	int channel;
 	struct event *readable;
 	bool is_ready;
-	bool has_changed; /* a command ended since the last look began */
-	bool is_stale;    /* the look under way began before the last one was asked for */
-	struct mono due;  /* then the disk hangs */
+	struct mono thorough_due; /* a command that ends brings it forward */
+	bool is_stale;            /* the look under way began before the last one was asked for */
+	struct mono due;          /* then the disk hangs */
 	struct repository_shared *shared;
 	struct facts_checkout known; /* of the last look that came to its end; zeros before */
 };
@@ -49,8 +51,8 @@ int repository_start(
 	struct repository *repository, struct event_base *base, const char *dir, bool wants_lock);
 /* A command ended: all of it may have changed. */
 void repository_changed(struct repository *repository);
-/* Begins a look. It is settled when known tells what is seen now, or the disk hangs: then nobody
- * waits for it. */
+/* Begins a look, where there may be something new. It is settled when known tells what is seen now,
+ * or the disk hangs: then nobody waits for it. */
 void repository_ask(struct repository *repository, struct mono now);
 bool repository_is_settled(const struct repository *repository);
 /* True when the disk began or ceased to hang. */

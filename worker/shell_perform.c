@@ -34,6 +34,7 @@ static void look(struct shell *shell, uint64_t id)
 		end_look(shell);
 	shell->look = id;
 	repository_ask(&shell->repository, shell->now);
+	shell_take_look(shell);
 }
 
 void shell_take_look(struct shell *shell)
