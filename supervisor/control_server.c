@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
@@ -13,11 +11,11 @@
 #include "proto/base/log.h"
 #include "proto/control.h"
 #include "supervisor/control_client.h"
+#include "supervisor/control_listener.h"
 #include "supervisor/control_server.h"
 #include "supervisor/operators.h"
 #include "supervisor/platform.h"
 
-#define CONTROL_BACKLOG 32
 /* A client gets this long to take its answer; then its place is somebody else's. */
 #define CONTROL_IDLE_MS 60000
 /* Who knocks while no descriptor is left would wake the loop again at once, and for nothing. */
@@ -25,10 +23,7 @@
 
 struct control_server {
 	struct shell *shell;
-	int fd;
-	char path[PATH_BYTES_MAX + 1];
-	struct event *acceptable;
-	bool is_acceptable;     /* noted by the callback */
+	struct control_listener listener;
 	struct mono accept_due; /* MONO_NEVER: whoever knocks is let in */
 	bool is_short;          /* of descriptors or memory, and has said so */
 	struct control_client clients[CONTROL_CLIENTS_MAX];
@@ -182,20 +177,12 @@ static struct control_client *find_place(struct control_server *server, uid_t us
 	return silent;
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *data)
-{
-	struct control_server *server = data;
-	(void)fd;
-	(void)what;
-	server->is_acceptable = true;
-}
-
 static void stop_accepting(struct control_server *server)
 {
 	if (!server->is_short)
 		log_warn("clients of the control socket wait: accept: %s", strerror(errno));
 	server->is_short = true;
-	event_del(server->acceptable);
+	control_listener_hold(&server->listener);
 	server->accept_due = mono_after(mono_now(), CONTROL_NO_ACCEPT_MS);
 	shell_set_timer(server->shell);
 }
@@ -205,7 +192,7 @@ static void accept_one(struct control_server *server)
 	uid_t user;
 	gid_t group;
 	pid_t pid;
-	own_fd peer = accept(server->fd, NULL, NULL);
+	own_fd peer = accept(server->listener.fd, NULL, NULL);
 	if (peer < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
 		stop_accepting(server);
 	if (peer < 0 || fd_cloexec(peer, true) < 0 || fd_nonblocking(peer) < 0 ||
@@ -244,18 +231,23 @@ void control_work(struct control_server *server)
 			client_work(client);
 		}
 	}
-	if (server->is_acceptable)
+	if (server->listener.is_acceptable)
 		accept_one(server);
-	server->is_acceptable = false;
+	server->listener.is_acceptable = false;
+	if (server->listener.is_changed) {
+		control_listener_work(&server->listener);
+		shell_set_timer(server->shell);
+	}
 }
 
 struct mono control_due(struct control_server *server, struct mono now)
 {
 	if (mono_reached(now, server->accept_due)) {
 		server->accept_due = MONO_NEVER;
-		event_add(server->acceptable, NULL);
+		control_listener_go_on(&server->listener);
 	}
-	struct mono next = server->accept_due;
+	struct mono next = mono_earlier(
+		server->accept_due, control_listener_due(&server->listener, now));
 	for (uint32_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &server->clients[i];
 		if (client->id == 0)
@@ -268,55 +260,20 @@ struct mono control_due(struct control_server *server, struct mono now)
 	return next;
 }
 
-/* We hold the instance lock, so a socket that is there belongs to nobody any more. */
-static int listen_at(struct control_server *server, const char **call)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	*call = "path";
-	if (strlen(server->path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, server->path, strlen(server->path));
-	*call = "socket";
-	own_fd fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (fd < 0 || fd_cloexec(fd, true) < 0 || fd_nonblocking(fd) < 0)
-		return -1;
-	*call = "unlink";
-	if (unlink(server->path) < 0 && errno != ENOENT)
-		return -1;
-	*call = "bind";
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return -1;
-	*call = "chmod";
-	if (chmod(server->path, 0666) < 0)
-		return -1;
-	*call = "listen";
-	if (listen(fd, CONTROL_BACKLOG) < 0)
-		return -1;
-	return steal_fd(&fd);
-}
-
 struct control_server *control_create(struct shell *shell, const char **call)
 {
 	struct control_server *server = calloc(1, sizeof(*server));
 	check(server != NULL);
 	server->shell = shell;
 	server->accept_due = MONO_NEVER;
-	snprintf(server->path, sizeof(server->path), "%.1000s/control.sock",
-		shell->config.runtime_dir);
-	server->fd = listen_at(server, call);
-	if (server->fd < 0) {
+	if (control_listener_open(&server->listener, shell->base, shell->config.runtime_dir, call) <
+		0) {
 		int kept = errno;
 		free(server);
 		errno = kept;
 		return NULL;
 	}
 	operators_read(&server->operators, CONTROL_GROUP);
-	server->acceptable = event_new(
-		shell->base, server->fd, EV_READ | EV_PERSIST, on_accept, server);
-	check(server->acceptable != NULL);
-	event_add(server->acceptable, NULL);
 	return server;
 }
 
@@ -326,8 +283,6 @@ void control_destroy(struct control_server *server)
 		if (server->clients[i].id != 0)
 			control_client_drop(&server->clients[i]);
 	}
-	unlink(server->path);
-	event_free(server->acceptable);
-	close(server->fd);
+	control_listener_close(&server->listener);
 	free(server);
 }

@@ -27,6 +27,18 @@ int platform_route_open(void);
 /* Empties it; true when something happened that could open a way out. */
 bool platform_route_read(int fd);
 
+/* Says when something in a folder is removed or renamed, or the folder itself is. */
+struct platform_watch {
+	int fd;     /* readable when something happened; -1: there is no watch */
+	int folder; /* macOS: what is watched; Linux: -1 */
+};
+
+/* 0, or -1 with errno; it is closed then. */
+int platform_watch_open(struct platform_watch *watch, const char *folder);
+/* Empties it. */
+void platform_watch_drain(struct platform_watch *watch);
+void platform_watch_close(struct platform_watch *watch);
+
 /* Runners whose own runner dies are handed to this process. 0, or -1 with errno. */
 int platform_become_subreaper(void);
 

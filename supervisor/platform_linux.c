@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -80,6 +81,28 @@ bool platform_route_read(int fd)
 			arrival = arrival || is_arrival(head);
 	}
 	return arrival;
+}
+
+int platform_watch_open(struct platform_watch *watch, const char *folder)
+{
+	own_fd fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	*watch = (struct platform_watch){-1, -1};
+	if (fd < 0 || inotify_add_watch(fd, folder,
+			      IN_DELETE | IN_MOVE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) < 0)
+		return -1;
+	watch->fd = steal_fd(&fd);
+	return 0;
+}
+
+void platform_watch_drain(struct platform_watch *watch)
+{
+	char events[4096];
+	(void)!read(watch->fd, events, sizeof(events)); /* what is left wakes the loop again */
+}
+
+void platform_watch_close(struct platform_watch *watch)
+{
+	fd_drop(&watch->fd);
 }
 
 int platform_become_subreaper(void)

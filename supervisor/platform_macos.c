@@ -65,6 +65,36 @@ bool platform_route_read(int fd)
 }
 
 /* macOS has none: the outcome says that what left session and group cannot be followed. */
+int platform_watch_open(struct platform_watch *watch, const char *folder)
+{
+	struct kevent change;
+	own_fd queue = kqueue();
+	own_fd file = open(folder, O_EVTONLY | O_DIRECTORY | O_CLOEXEC);
+	*watch = (struct platform_watch){-1, -1};
+	if (queue < 0 || file < 0 || fd_cloexec(queue, true) < 0)
+		return -1;
+	EV_SET(&change, (uintptr_t)file, EVFILT_VNODE, EV_ADD | EV_CLEAR,
+		NOTE_WRITE | NOTE_DELETE | NOTE_RENAME, 0, NULL);
+	if (kevent(queue, &change, 1, NULL, 0, NULL) < 0)
+		return -1;
+	watch->fd = steal_fd(&queue);
+	watch->folder = steal_fd(&file);
+	return 0;
+}
+
+void platform_watch_drain(struct platform_watch *watch)
+{
+	struct kevent event;
+	const struct timespec at_once = {0, 0};
+	kevent(watch->fd, NULL, 0, &event, 1, &at_once);
+}
+
+void platform_watch_close(struct platform_watch *watch)
+{
+	fd_drop(&watch->fd);
+	fd_drop(&watch->folder);
+}
+
 int platform_become_subreaper(void)
 {
 	errno = ENOSYS;

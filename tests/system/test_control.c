@@ -270,6 +270,45 @@ Test(control, a_stopped_agent_keeps_nobody_waiting)
 	cr_assert(world_until(&world, 5000, answers, NULL));
 }
 
+Test(control, s27_a_removed_socket_is_made_again)
+{
+	char path[WORLD_TEXT_BYTES], command[WORLD_TEXT_BYTES + 16];
+	struct stat info;
+	begin();
+	snprintf(path, sizeof(path), "%s/run/control.sock", world.folder);
+	cr_assert(eq(int, unlink(path), 0));
+	cr_assert(world_until(&world, 2000, answers, NULL), "%s", world_log(&world));
+	cr_assert(eq(int, stat(path, &info), 0));
+	cr_assert(eq(u32, info.st_mode & 0777, 0666));
+	/* With its folder, more than once. */
+	snprintf(command, sizeof(command), "rm -r %s/run", world.folder);
+	for (int i = 0; i < 2; i++) {
+		cr_assert(eq(int, system(command), 0));
+		cr_assert(world_until(&world, 2000, answers, NULL), "%s", world_log(&world));
+	}
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	cr_assert(eq(int, access(path, F_OK), -1));
+}
+
+/* Two that listened in turn at one path would never end. */
+Test(control, s27_what_took_the_sockets_place_is_left_alone)
+{
+	char path[WORLD_TEXT_BYTES], mine[WORLD_TEXT_BYTES];
+	begin();
+	snprintf(path, sizeof(path), "%s/run/control.sock", world.folder);
+	snprintf(mine, sizeof(mine), "%s/run/mine", world.folder);
+	world_file(&world, "run/mine", "mine", 0600);
+	cr_assert(eq(int, rename(mine, path), 0));
+	usleep(500000);
+	cr_assert(eq(int, access(path, F_OK), 0));
+	struct stat info;
+	cr_assert(eq(int, stat(path, &info), 0));
+	cr_assert(eq(i64, info.st_size, 4));
+	/* Until it goes. */
+	cr_assert(eq(int, unlink(path), 0));
+	cr_assert(world_until(&world, 2000, answers, NULL), "%s", world_log(&world));
+}
+
 /* Whoever reads the log may hang, with a disk that does: a pipe stands for a journal's socket here.
  */
 Test(control, a_log_that_nobody_reads_holds_nothing_up)
