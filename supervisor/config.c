@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
@@ -268,8 +269,9 @@ static int find_token(
 	const char *folder = sources->lookup("CREDENTIALS_DIRECTORY", sources->data);
 	if (folder && *folder) {
 		char path[PATH_BYTES_MAX];
+		struct stat info;
 		snprintf(path, sizeof(path), "%s/nixfleet-token", folder);
-		if (access(path, F_OK) == 0)
+		if (stat(path, &info) == 0 || errno != ENOENT)
 			return read_token(config, path, error);
 	}
 	if (*config->token)

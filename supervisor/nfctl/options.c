@@ -129,6 +129,8 @@ static bool set_number(long *place, const char *value)
 	return *end == '\0' && end != value && *place >= 1 && *place <= 200;
 }
 
+#define DURATION_MS_MAX (UINT64_C(366) * 86400000)
+
 /* "90s", "2h30m", "1d"; a bare number is seconds. */
 static bool set_duration(uint64_t *place, const char *value)
 {
@@ -145,12 +147,13 @@ static bool set_duration(uint64_t *place, const char *value)
 		unsigned long long number = strtoull(value, &end, 10);
 		while (at < sizeof(units) / sizeof(units[0]) && units[at].unit != *end)
 			at++;
-		if (at == sizeof(units) / sizeof(units[0]) || number > 366 * 86400)
+		if (at == sizeof(units) / sizeof(units[0]) ||
+			number > (DURATION_MS_MAX - *place) / units[at].ms)
 			return false;
 		*place += number * units[at].ms;
 		value = end + (*end != '\0');
 	}
-	return *place > 0 && *place <= UINT64_C(366) * 86400000;
+	return *place > 0;
 }
 
 static bool set_value(size_t at, const char *value, void *place)
@@ -165,7 +168,7 @@ static bool set_value(size_t at, const char *value, void *place)
 	case OPTION_DURATION:
 		if (set_duration(place, value))
 			return true;
-		wrong("a time such as 90s, 2h30m or 1d is wanted, not", value);
+		wrong("a time such as 90s, 2h30m or 1d, 366d at most, is wanted, not", value);
 		return false;
 	}
 	return false;

@@ -448,6 +448,18 @@ Test(nfctl, a_pause_over_http_queues_and_outlives_a_restart)
 	expect("pause --for soon", 64, "a time such as 90s");
 }
 
+/* The last of them would be 384 ms if it were taken as a number of 64 bits. */
+Test(nfctl, a_pause_that_no_number_holds_is_refused)
+{
+	world_open(&world, NULL);
+	expect("pause --for 367d", 64, "366d at most");
+	expect("pause --for 5124095577h", 64, "366d at most");
+	expect("pause --for 99999999999999999999h", 64, "366d at most");
+	expect("pause --for 18446744073709551615s", 64, "366d at most");
+	expect("pause --for $(printf '31622400d%.0s' $(seq 6751))21159934d51952s", 64,
+		"366d at most");
+}
+
 static bool newest_ended(struct world *of, void *unused)
 {
 	char *said;

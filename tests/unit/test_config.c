@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervisor/config.h"
@@ -40,6 +42,10 @@ static const struct {
 	{"NIXFLEET_INTERVAL", "3601", "0.1 to 3600"},
 	{"NIXFLEET_INTERVAL", "5s", "0.1 to 3600"},
 	{"NIXFLEET_INTERVAL", "nan", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "9e999", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "9999999999999999", "0.1 to 3600"},
+	{"NIXFLEET_INTERVAL", "18446744073709551617", "0.1 to 3600"},
+	{"NIXFLEET_RECONNECT_SPREAD", "9999999999999999", "0 to 3600"},
 	{"NIXFLEET_REPO_DIR", "relative", "an absolute path"},
 	{"NIXFLEET_BRANCH", "--upload-pack=x", "branch"},
 	{"NIXFLEET_BRANCH", "a..b", "branch"},
@@ -133,6 +139,59 @@ Test(config, a_token_file_holds_it_bare_or_as_a_variable)
 		cr_assert(eq(str, config.token, "abc"));
 		config_finish(&config);
 	}
+}
+
+/* A folder with a file that may not be read: by root neither, which is nobody for the while. */
+static void make_unreadable(char *folder, mode_t folder_mode, const char *name)
+{
+	char file[64];
+	cr_assert(mkdtemp(folder) != NULL);
+	snprintf(file, sizeof(file), "%s/%s", folder, name);
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 0);
+	cr_assert(ge(int, fd, 0));
+	close(fd);
+	chmod(folder, folder_mode);
+	if (geteuid() == 0)
+		cr_assert(eq(int, seteuid(65534), 0));
+}
+
+static void remove_unreadable(const char *folder, const char *name)
+{
+	char file[64];
+	snprintf(file, sizeof(file), "%s/%s", folder, name);
+	cr_assert(eq(int, seteuid(getuid()), 0));
+	chmod(folder, 0700);
+	unlink(file);
+	rmdir(folder);
+}
+
+Test(config, a_file_that_may_not_be_read_is_not_absent)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES] = "", file[64];
+	char folder[] = "/tmp/nixfleet-conf-XXXXXX";
+	const char *pairs[] = {"NIXFLEET_HOSTNAME", "h1", NULL};
+	make_unreadable(folder, 0755, "agent.conf");
+	snprintf(file, sizeof(file), "%s/agent.conf", folder);
+	int done = config_load(&config, file, error, lookup, (void *)pairs);
+	remove_unreadable(folder, "agent.conf");
+	cr_assert(eq(int, done, -1));
+	cr_assert(
+		strstr(error, "agent.conf cannot be read: Permission denied") != NULL, "%s", error);
+}
+
+Test(config, a_credential_that_may_not_be_looked_for_is_not_absent)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES] = "";
+	char folder[] = "/tmp/nixfleet-conf-XXXXXX";
+	make_unreadable(folder, 0, "nixfleet-token");
+	int done = LOAD(config, error, "NIXFLEET_URL", "https://x", "CREDENTIALS_DIRECTORY", folder,
+		"NIXFLEET_TOKEN", "another");
+	remove_unreadable(folder, "nixfleet-token");
+	cr_assert(eq(int, done, -1));
+	cr_assert(
+		strstr(error, "nixfleet-token") && strstr(error, "Permission denied"), "%s", error);
 }
 
 static void load_file(struct config *config, const char *text)
