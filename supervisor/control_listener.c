@@ -35,7 +35,22 @@ static void on_changed(evutil_socket_t fd, short what, void *data)
 	listener->is_changed = true;
 }
 
-/* We hold the instance lock, so a socket that is there belongs to nobody any more. */
+/* We hold the instance lock, so a socket that is there belongs to nobody any more. Anything else is
+ * somebody's. */
+static int remove_socket(const char *path, const char **call)
+{
+	struct stat info;
+	if (lstat(path, &info) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISSOCK(info.st_mode)) {
+		*call = "it is no socket";
+		errno = EEXIST;
+		return -1;
+	}
+	return unlink(path);
+}
+
+/* Between bind and chmod the mode is narrower, and until it listens nobody can connect. */
 static int bind_at(const char *path, const char **call)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -50,7 +65,7 @@ static int bind_at(const char *path, const char **call)
 	if (fd < 0 || fd_cloexec(fd, true) < 0 || fd_nonblocking(fd) < 0)
 		return -1;
 	*call = "unlink";
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (remove_socket(path, call) < 0)
 		return -1;
 	*call = "bind";
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)

@@ -51,6 +51,16 @@ static int connect_client(void)
 	return fd;
 }
 
+/* Bound, and nobody listens. */
+static int socket_at(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert(eq(int, bind(fd, (struct sockaddr *)&address, sizeof(address)), 0));
+	return fd;
+}
+
 static uint32_t descriptors_of(pid_t pid)
 {
 	char path[64];
@@ -288,6 +298,29 @@ Test(control, s27_a_removed_socket_is_made_again)
 	}
 	cr_assert(eq(int, world_agent_stop(&world), 0));
 	cr_assert(eq(int, access(path, F_OK), -1));
+}
+
+/* A socket without a listener is what a killed agent left; anything else is somebody's. */
+Test(control, only_a_socket_is_replaced_at_the_start)
+{
+	char path[WORLD_TEXT_BYTES];
+	struct stat info;
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/run", world.folder);
+	cr_assert(eq(int, mkdir(path, 0755), 0));
+	world_file(&world, "run/control.sock", "mine", 0600);
+	world_agent_start(&world);
+	cr_assert(eq(int, world_agent_wait(&world, 10000), 111));
+	char *log = world_log(&world);
+	cr_assert(strstr(log, "run/control.sock: it is no socket: File exists") != NULL, "%s", log);
+	free(log);
+	snprintf(path, sizeof(path), "%s/run/control.sock", world.folder);
+	cr_assert(eq(int, stat(path, &info), 0));
+	cr_assert(eq(i64, info.st_size, 4));
+	cr_assert(eq(int, unlink(path), 0));
+	close(socket_at(path));
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
 }
 
 /* Two that listened in turn at one path would never end. */
