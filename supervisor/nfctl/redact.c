@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/nfctl/redact.h"
 
+#include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 
 void redact_learn(struct redact *redact, const char *secret)
@@ -43,17 +45,39 @@ static void cover_after(char *data, size_t size, const char *mark)
 	}
 }
 
+static bool is_authority(char byte)
+{
+	return (unsigned char)byte > ' ' && !strchr("/?#\"'", byte);
+}
+
+/* Where the account ends: at the last @ before the path. One that was cut off before its @ has
+ * letters where a host has its port. */
+static char *find_account_end(char *start, char *end)
+{
+	char *at = start, *account_end = NULL, *colon = NULL;
+	bool is_port = true;
+	for (; at < end && is_authority(*at); at++) {
+		if (*at == '@')
+			account_end = at;
+		if (colon && isalpha((unsigned char)*at))
+			is_port = false;
+		if (*at == ':')
+			colon = at;
+	}
+	if (!account_end && colon && !is_port && *start != '[')
+		account_end = at;
+	return account_end;
+}
+
 static void cover_accounts(char *data, size_t size)
 {
 	char *end = data + size;
 	char *at;
 	while ((at = memmem(data, (size_t)(end - data), "://", 3)) != NULL) {
-		char *start = at + 3, *stop = start;
-		while (stop<end && * stop> ' ' && !strchr("/@\"'", *stop))
-			stop++;
-		if (stop < end && *stop == '@')
-			memset(start, '*', (size_t)(stop - start));
-		data = start;
+		data = at + 3;
+		char *account_end = find_account_end(data, end);
+		if (account_end)
+			memset(data, '*', (size_t)(account_end - data));
 	}
 }
 

@@ -882,7 +882,7 @@ Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
 	world_open(&world, "--provision");
 	world_stub(&world, "nixos-rebuild",
 		"#!/bin/sh\necho 'Authorization: Bearer shared-token' and "
-		"https://me:hunter2222@git.example; echo bare: $(cat $HOME/state/token "
+		"https://me:hunter@2222@git.example; echo bare: $(cat $HOME/state/token "
 		"2>/dev/null)\n");
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 20000, world_is_registered, NULL));
@@ -897,7 +897,8 @@ Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
 	cr_assert(lt(u64, world_ms() - start, 30000));
 	expect(words, 2, "File exists");
 	expect_no_secret("one.tar", "shared-token");
-	expect_no_secret("one.tar", "hunter2222");
+	expect_no_secret("one.tar", "hunter");
+	expect_no_secret("one.tar", "2222@git");
 	expect_no_secret("one.tar", own);
 	cr_assert(eq(int,
 			  script("cd $FOLDER && mkdir x && tar -xf one.tar -C x && cd x/* && ls && "
@@ -922,6 +923,22 @@ Test(nfctl, diagnostics_hold_what_helps_and_no_secret)
 	free(said);
 	expect_no_secret("two.tar", "shared-token");
 	expect_no_secret("two.tar", own);
+}
+
+Test(nfctl, diagnostics_show_no_password_of_a_repositorys_url)
+{
+	char words[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	world_set(&world, "NIXFLEET_REPO_DIR", NULL);
+	/* So long that its line in the record is cut off within. */
+	world_set(&world, "NIXFLEET_REPO_URL", "https://me:hunter2222%0400d@127.0.0.1:1/x", 0);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
+	expect("run pull --wait", 128, "fatal: unable to access");
+	snprintf(words, sizeof(words), "diagnostics %s/one.tar --with-output", world.folder);
+	expect(words, 0, "one.tar");
+	expect_no_secret("one.tar", "hunter2222");
+	expect_no_secret("one.tar", "000000000000");
 }
 
 Test(nfctl, diagnostics_leave_a_disk_that_hangs)
