@@ -8,6 +8,9 @@
 #define RUNNER_CANCEL_SIGNAL SIGUSR1
 #define RUNNER_KILL_SIGNAL   SIGUSR2
 
+/* A socket takes the whole plan before anybody reads it: what macOS gives to one, the least. */
+#define PLAN_BYTES_MAX 8192
+
 #define SCHEMA_DEF    "proto/plan.def"
 #define SCHEMA_PREFIX plan
 #include "proto/schema_declare.h"
