@@ -18,8 +18,7 @@
 #include "supervisor/platform.h"
 
 struct config_sources {
-	config_lookup *lookup;
-	void *data;
+	const struct config_from *from;
 	struct config_file file;
 };
 
@@ -152,9 +151,14 @@ static char **setting_place(struct config *config, const struct setting *setting
 	return (char **)(void *)((char *)config + setting->offset);
 }
 
+static const char *environment_get(const struct config_sources *sources, const char *variable)
+{
+	return sources->from->lookup(variable, sources->from->data);
+}
+
 static const char *source_get(const struct config_sources *sources, const char *variable)
 {
-	const char *value = sources->lookup(variable, sources->data);
+	const char *value = environment_get(sources, variable);
 	if (value && *value)
 		return value;
 	value = config_file_get(&sources->file, variable);
@@ -266,7 +270,7 @@ static int find_token(
 		return 0;
 	if (*config->token_file)
 		return read_token(config, config->token_file, error);
-	const char *folder = sources->lookup("CREDENTIALS_DIRECTORY", sources->data);
+	const char *folder = environment_get(sources, "CREDENTIALS_DIRECTORY");
 	if (folder && *folder) {
 		char path[PATH_BYTES_MAX];
 		struct stat info;
@@ -368,17 +372,26 @@ static void look_up_account(void *answer, const char *unused)
 	snprintf(account->home, sizeof(account->home), "%s", found->pw_dir);
 }
 
-/* Asked for until it is known: it stays the same for as long as the process lives, and the name
- * service may be silent when the configuration is read again. */
-static void derive_account(struct config *config)
+/* Root is root though nobody says so. */
+static void derive_account(struct config *config, const struct config *before)
 {
-	static struct account account;
-	char number[24];
+	struct account account = {.user = ""};
+	bool is_root = geteuid() == 0;
+	if (before) {
+		set_text(&config->user, before->user);
+		set_text(&config->home, before->home);
+		return;
+	}
+	lookup_ask(look_up_account, "", &account, sizeof(account));
+	if (!*account.user && is_root)
+		snprintf(account.user, sizeof(account.user), "root");
 	if (!*account.user)
-		lookup_ask(look_up_account, "", &account, sizeof(account));
-	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
-	set_text(&config->user, *account.user ? account.user : number);
-	set_text(&config->home, *account.home == '/' ? account.home : "/");
+		snprintf(account.user, sizeof(account.user), "%u", (unsigned)geteuid());
+	if (*account.home != '/')
+		snprintf(account.home, sizeof(account.home), "%s",
+			is_root ? platform_root_home() : "");
+	set_text(&config->user, account.user);
+	set_text(&config->home, account.home);
 }
 
 static void join(char **place, const char *folder, const char *name)
@@ -402,10 +415,10 @@ static bool take_folder(char **place, const char *value)
 static void derive_folders(struct config *config, const struct config_sources *sources)
 {
 	bool root = geteuid() == 0;
-	const char *xdg_state = sources->lookup("XDG_STATE_HOME", sources->data);
-	const char *xdg_runtime = sources->lookup("XDG_RUNTIME_DIR", sources->data);
-	if (!*config->state_dir && !take_folder(&config->state_dir,
-					   sources->lookup("STATE_DIRECTORY", sources->data))) {
+	const char *xdg_state = environment_get(sources, "XDG_STATE_HOME");
+	const char *xdg_runtime = environment_get(sources, "XDG_RUNTIME_DIR");
+	if (!*config->state_dir &&
+		!take_folder(&config->state_dir, environment_get(sources, "STATE_DIRECTORY"))) {
 		if (root)
 			set_text(&config->state_dir, "/var/lib/nixfleet-agent");
 		else if (xdg_state && *xdg_state == '/')
@@ -413,8 +426,8 @@ static void derive_folders(struct config *config, const struct config_sources *s
 		else
 			join(&config->state_dir, config->home, ".local/state/nixfleet-agent");
 	}
-	if (!*config->runtime_dir && !take_folder(&config->runtime_dir,
-					     sources->lookup("RUNTIME_DIRECTORY", sources->data))) {
+	if (!*config->runtime_dir &&
+		!take_folder(&config->runtime_dir, environment_get(sources, "RUNTIME_DIRECTORY"))) {
 		if (root)
 			set_text(&config->runtime_dir, platform_run_folder());
 		else if (xdg_runtime && *xdg_runtime == '/')
@@ -442,7 +455,7 @@ static int derive(
 	if (!*config->host_type)
 		set_text(&config->host_type, platform_host_type());
 	derive_manager(config);
-	derive_account(config);
+	derive_account(config, sources->from->before);
 	derive_folders(config, sources);
 	double seconds = *config->interval                        ? strtod(config->interval, NULL)
 			 : config->protocol == PROTOCOL_WEBSOCKET ? 5
@@ -453,13 +466,13 @@ static int derive(
 	return 0;
 }
 
-int config_load(struct config *config, const char *path, char error[CONFIG_ERROR_BYTES],
-	config_lookup *lookup, void *data)
+int config_load(
+	struct config *config, const struct config_from *from, char error[CONFIG_ERROR_BYTES])
 {
-	struct config_sources sources = {.lookup = lookup, .data = data};
+	struct config_sources sources = {.from = from};
 	*config = (struct config){0};
 	config_file_init(&sources.file, CONFIG_FILE_BYTES_MAX);
-	int failed = read_file(&sources, path, config, error);
+	int failed = read_file(&sources, from->path, config, error);
 	if (failed == 0)
 		failed = read_settings(config, &sources, error);
 	if (failed == 0)

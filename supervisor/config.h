@@ -26,19 +26,28 @@ struct config {
 	uint64_t interval_ms;
 	uint64_t spread_ms;
 	bool is_isolated; /* the agent owns the repository's clone */
-	char *user;
-	char *home;
-	char *file;               /* the file that was read, or empty */
+	char *user;       /* the number of one that is not known */
+	char *home; /* of the password database, not $HOME: an account has one lock; may be empty */
+	char *file; /* the file that was read, or empty */
 	struct config_file lines; /* what stands in it, for what is asked for later */
 };
 
 /* What a lookup of the environment gives; getenv, but for tests. */
 typedef const char *config_lookup(const char *variable, void *data);
 
-/* Fills *config. path NULL: CONFIG_DEFAULT_FILE if it exists. 0, or -1 with one line in error that
- * names the variable, the value and what is legal; *config then needs no config_finish. */
-int config_load(struct config *config, const char *path, char error[CONFIG_ERROR_BYTES],
-	config_lookup *lookup, void *data);
+struct config_from {
+	const char *path; /* NULL: CONFIG_DEFAULT_FILE if it exists */
+	config_lookup *lookup;
+	void *data;
+	/* Whose account it takes over, for it stays the same for as long as the process lives;
+	 * NULL: the name service is asked. */
+	const struct config *before;
+};
+
+/* Fills *config. 0, or -1 with one line in error that names the variable, the value and what is
+ * legal; *config then needs no config_finish. */
+int config_load(
+	struct config *config, const struct config_from *from, char error[CONFIG_ERROR_BYTES]);
 void config_finish(struct config *config);
 /* Every setting that is not empty as VARIABLE=value, without the token itself. */
 void config_list(const struct config *config, struct bytes *to);

@@ -37,6 +37,12 @@ static enum exit_code run(struct shell *shell, struct lock *lock)
 {
 	char error[CONFIG_ERROR_BYTES];
 	const struct config *config = &shell->config;
+	if (!*config->home) {
+		log_error("the home of user %s is not known, and its lock is below it: does the "
+			  "name service answer?",
+			config->user);
+		return EXIT_REFUSED;
+	}
 	int state = folder_open(config->state_dir, 0700, error);
 	if (state < 0) {
 		log_error("%s", error);
@@ -61,6 +67,7 @@ int main(int argc, char **argv)
 {
 	char error[CONFIG_ERROR_BYTES];
 	struct options options = options_parse(argc, argv);
+	struct config_from from = {.path = options.config_path, .lookup = config_environment};
 	if (options.action == OPTIONS_WRONG)
 		return EXIT_USAGE;
 	if (options.action == OPTIONS_HELP) {
@@ -82,7 +89,7 @@ int main(int argc, char **argv)
 	}
 	shell->config_path = options.config_path;
 	shell->lock = &lock;
-	if (config_load(&shell->config, options.config_path, error, config_environment, NULL) < 0) {
+	if (config_load(&shell->config, &from, error) < 0) {
 		log_error("%s", error);
 		notify_open(&shell->notify);
 		notify_send(&shell->notify, "STATUS=%s", error);

@@ -13,6 +13,9 @@ const char *platform_host_type(void);
 /* Where root's lock file and control socket are. */
 const char *platform_run_folder(void);
 
+/* Root's home, whatever the name service says. */
+const char *platform_root_home(void);
+
 /* The exit code of a wanted restart, for which the service manager starts the agent again. */
 int platform_restart_code(void);
 

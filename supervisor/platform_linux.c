@@ -31,6 +31,11 @@ const char *platform_run_folder(void)
 	return "/run/nixfleet-agent";
 }
 
+const char *platform_root_home(void)
+{
+	return "/root";
+}
+
 int platform_restart_code(void)
 {
 	return 101; /* RestartForceExitStatus= of the units that hosts have */

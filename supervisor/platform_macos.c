@@ -29,6 +29,11 @@ const char *platform_run_folder(void)
 	return "/var/run/nixfleet-agent";
 }
 
+const char *platform_root_home(void)
+{
+	return "/var/root";
+}
+
 int platform_restart_code(void)
 {
 	return 0; /* launchd's KeepAlive asks for no code */

@@ -404,7 +404,9 @@ static bool is_news_for_worker(const struct config *a, const struct config *b)
 static bool find_bad_reload(struct shell *shell, struct config *config, char *said)
 {
 	char error[CONFIG_ERROR_BYTES];
-	if (config_load(config, shell->config_path, error, config_environment, NULL) < 0) {
+	struct config_from from = {
+		.path = shell->config_path, .lookup = config_environment, .before = &shell->config};
+	if (config_load(config, &from, error) < 0) {
 		snprintf(said, SHELL_RELOAD_BYTES, "the new configuration is not used: %s", error);
 		return true;
 	}

@@ -9,8 +9,9 @@ void absent_explain(const struct options *options)
 {
 	char error[CONFIG_ERROR_BYTES];
 	struct config config;
+	struct config_from from = {.path = options->config, .lookup = config_environment};
 	struct lock_holder holder;
-	if (config_load(&config, options->config, error, config_environment, NULL) < 0) {
+	if (config_load(&config, &from, error) < 0) {
 		log_error("%s", error);
 		return;
 	}

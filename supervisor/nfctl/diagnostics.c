@@ -176,9 +176,10 @@ static void add_settings(struct diagnostics *all, struct bytes *settings)
 {
 	char tried[PATH_BYTES_MAX + 1], error[CONFIG_ERROR_BYTES];
 	struct config config;
+	struct config_from from = {.path = all->options->config, .lookup = config_environment};
 	struct client client;
 	struct control control = {.type = CONTROL_ASK_STATUS, .ask_status = {.runs_max = 0}};
-	if (config_load(&config, all->options->config, error, config_environment, NULL) < 0) {
+	if (config_load(&config, &from, error) < 0) {
 		bytes_printf(settings, "%s\n", error);
 	} else {
 		redact_learn(&all->redact, config.token);

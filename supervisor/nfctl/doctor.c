@@ -42,11 +42,12 @@ static void look_alone(struct findings *findings)
 {
 	char error[CONFIG_ERROR_BYTES];
 	struct config config;
+	struct config_from from = {.path = findings->options->config, .lookup = config_environment};
 	struct doctor doctor = {.config = &config, .say = take, .data = findings};
 	doctor_say(&doctor, FINDING_FAILED, "agent",
 		"the agent is not running: start it, for example with systemctl start "
 		"nixfleet-agent");
-	if (config_load(&config, findings->options->config, error, config_environment, NULL) < 0) {
+	if (config_load(&config, &from, error) < 0) {
 		doctor_say(&doctor, FINDING_FAILED, "settings", "%s", error);
 		return;
 	}

@@ -259,6 +259,61 @@ Test(nfctl, reload_does_not_wait_for_the_name_service)
 	cr_assert(lt(u64, world_ms() - start, 5000));
 }
 
+/* An agent of that user, with a state folder of its own: its exit code, or 1000. */
+static int start_as(uid_t user)
+{
+	char agent[WORLD_TEXT_BYTES], text[WORLD_TEXT_BYTES];
+	int status;
+	snprintf(agent, sizeof(agent), "%s/agent", world.folder);
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		snprintf(text, sizeof(text), "%s/refused.txt", world.folder);
+		dup2(open(text, O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+		snprintf(text, sizeof(text), "%s/theirs", world.folder);
+		setenv("HOME", text, 1);
+		snprintf(text, sizeof(text), "%s/theirs/state", world.folder);
+		setenv("NIXFLEET_STATE_DIR", text, 1);
+		setenv("NIXFLEET_HOSTNAME", "h1", 1);
+		if (setuid(user) == 0)
+			execl(agent, agent, "--config", "/dev/null", NULL);
+		_exit(1);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+/* Of root that much is known without it; the lock of another account is below its home. */
+Test(nfctl, an_account_that_is_not_known_is_root_or_refused)
+{
+	char *said = NULL;
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("skipped: no mount namespace here");
+	world_open(&world, NULL);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho I am $USER in $HOME\n");
+	world_set(&world, "HOME", NULL);
+	world_set(&world, "USER", NULL);
+	cr_assert(eq(int,
+		script("mkdir $FOLDER/theirs && chown 54321 $FOLDER/theirs && chmod 755 $FOLDER && "
+		       "cp $NIXFLEET_BUILD/supervisor/nixfleet-agent $FOLDER/agent && "
+		       "mkfifo $FOLDER/silent && mount --bind $FOLDER/silent /etc/passwd",
+			NULL),
+		0));
+	world_agent_start(&world);
+	bool is_well = world_until(&world, 10000, world_status_is, "health=0");
+	int code = is_well ? world_nfctl(&world, "run switch --wait", &said) : -1;
+	int refused = start_as(54321);
+	umount2("/etc/passwd", MNT_DETACH);
+	cr_assert(is_well);
+	cr_assert(eq(int, code, 0), "%s", said);
+	cr_assert(strstr(said, "I am root in /root") != NULL, "%s", said);
+	free(said);
+	cr_assert(eq(int, refused, 111), "%s", content("refused.txt"));
+	cr_assert(strstr(content("refused.txt"), "the home of user 54321 is not known") != NULL,
+		"%s", content("refused.txt"));
+}
+
 /* Without an agent nfctl looks at the settings itself. */
 Test(nfctl, a_silent_name_service_keeps_nobody_waiting)
 {

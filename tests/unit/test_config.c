@@ -20,9 +20,15 @@ static const char *lookup(const char *variable, void *data)
 	return NULL;
 }
 
-#define LOAD(config, error, ...)                            \
-	config_load(&(config), empty_file(), error, lookup, \
-		(void *)(const char *[]){"NIXFLEET_HOSTNAME", "h1", __VA_ARGS__, NULL})
+static int load(struct config *config, const char *path, char *error, void *pairs)
+{
+	struct config_from from = {.path = path, .lookup = lookup, .data = pairs};
+	return config_load(config, &from, error);
+}
+
+#define LOAD(config, error, ...)             \
+	load(&(config), empty_file(), error, \
+		(const char *[]){"NIXFLEET_HOSTNAME", "h1", __VA_ARGS__, NULL})
 
 /* The machine's own file must not be read. */
 static const char *empty_file(void)
@@ -75,8 +81,7 @@ Test(config, a_bad_host_name_is_named)
 		"a123456789012345678901234567890123456789012345678901234567890123"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *pairs[] = {"NIXFLEET_HOSTNAME", names[i], NULL};
-		cr_expect(eq(
-			int, config_load(&config, empty_file(), error, lookup, (void *)pairs), -1));
+		cr_expect(eq(int, load(&config, empty_file(), error, pairs), -1));
 		cr_expect(strstr(error, "NIXFLEET_HOSTNAME") != NULL);
 	}
 }
@@ -173,7 +178,7 @@ Test(config, a_file_that_may_not_be_read_is_not_absent)
 	const char *pairs[] = {"NIXFLEET_HOSTNAME", "h1", NULL};
 	make_unreadable(folder, 0755, "agent.conf");
 	snprintf(file, sizeof(file), "%s/agent.conf", folder);
-	int done = config_load(&config, file, error, lookup, (void *)pairs);
+	int done = load(&config, file, error, pairs);
 	remove_unreadable(folder, "agent.conf");
 	cr_assert(eq(int, done, -1));
 	cr_assert(
@@ -202,7 +207,7 @@ static void load_file(struct config *config, const char *text)
 	int fd = mkstemp(path);
 	cr_assert(eq(i64, write(fd, text, strlen(text)), (ssize_t)strlen(text)));
 	close(fd);
-	int done = config_load(config, path, error, lookup, (void *)pairs);
+	int done = load(config, path, error, pairs);
 	unlink(path);
 	cr_assert(eq(int, done, 0), "%s", error);
 }
@@ -231,7 +236,7 @@ Test(config, a_file_ranks_below_the_environment)
 	close(fd);
 	const char *pairs[] = {"NIXFLEET_HOSTNAME", "h1", "NIXFLEET_BRANCH", "next",
 		"NIXFLEET_LOCATION", "", NULL};
-	int done = config_load(&config, path, error, lookup, (void *)pairs);
+	int done = load(&config, path, error, pairs);
 	unlink(path);
 	cr_assert(eq(int, done, 0), "%s", error);
 	cr_assert(eq(str, config.branch, "next"));
