@@ -39,6 +39,7 @@ static const struct {
 	[CHILD_STORE] = {store_readable, store_exited, STORE_CHILDREN_MAX + 4},
 	[CHILD_ADOPTED] = {adopted_readable, adopted_exited, SHELL_ADOPTED_MAX},
 	[CHILD_ANSWER] = {no_readable, no_exited, SHELL_ANSWERS_MAX},
+	[CHILD_RELOAD] = {no_readable, reload_exited, 2}, /* one ends, the next begins */
 };
 
 int child_socketpair(int ends[2])

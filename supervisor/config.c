@@ -151,6 +151,13 @@ static char **setting_place(struct config *config, const struct setting *setting
 	return (char **)(void *)((char *)config + setting->offset);
 }
 
+static const char *setting_value(const struct config *config, const struct setting *setting)
+{
+	const char *value;
+	memcpy(&value, (const char *)config + setting->offset, sizeof(value));
+	return value;
+}
+
 static const char *environment_get(const struct config_sources *sources, const char *variable)
 {
 	return sources->from->lookup(variable, sources->from->data);
@@ -292,11 +299,24 @@ static bool is_on(const char *value)
 	return *value == '1' || *value == 't' || *value == 'y';
 }
 
-static int derive_protocol(struct config *config, char error[CONFIG_ERROR_BYTES])
+/* What the settings say in a form of its own. */
+static void derive_values(struct config *config)
+{
+	const char *url = config->url;
+	config->protocol = !*url ? PROTOCOL_NONE : *url == 'w' ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP;
+	double seconds = *config->interval                        ? strtod(config->interval, NULL)
+			 : config->protocol == PROTOCOL_WEBSOCKET ? 5
+								  : 30;
+	config->interval_ms = (uint64_t)(seconds * 1000 + 0.5);
+	config->spread_ms = (uint64_t)(strtod(config->spread, NULL) * 1000 + 0.5);
+	config->is_isolated = *config->repo_url != '\0';
+	log_level_parse(config->log_level, &config->level);
+}
+
+static int check_protocol(const struct config *config, char error[CONFIG_ERROR_BYTES])
 {
 	const char *url = config->url;
 	bool secure = strncmp(url, "https:", 6) == 0 || strncmp(url, "wss:", 4) == 0;
-	config->protocol = !*url ? PROTOCOL_NONE : *url == 'w' ? PROTOCOL_WEBSOCKET : PROTOCOL_HTTP;
 	if (*url && !secure && !is_on(config->allow_insecure)) {
 		snprintf(error, CONFIG_ERROR_BYTES,
 			"NIXFLEET_URL is '%.150s': it must be https:// or wss://; plain text needs "
@@ -435,7 +455,6 @@ static void derive_folders(struct config *config, const struct config_sources *s
 		else
 			join(&config->runtime_dir, config->state_dir, "run");
 	}
-	config->is_isolated = *config->repo_url != '\0';
 	if (!*config->repo_dir) {
 		if (*config->config_repo)
 			set_text(&config->repo_dir, config->config_repo);
@@ -449,7 +468,8 @@ static void derive_folders(struct config *config, const struct config_sources *s
 static int derive(
 	struct config *config, const struct config_sources *sources, char error[CONFIG_ERROR_BYTES])
 {
-	if (derive_protocol(config, error) < 0 || derive_host(config, error) < 0 ||
+	derive_values(config);
+	if (check_protocol(config, error) < 0 || derive_host(config, error) < 0 ||
 		find_token(config, sources, error) < 0)
 		return -1;
 	if (!*config->host_type)
@@ -457,12 +477,6 @@ static int derive(
 	derive_manager(config);
 	derive_account(config, sources->from->before);
 	derive_folders(config, sources);
-	double seconds = *config->interval                        ? strtod(config->interval, NULL)
-			 : config->protocol == PROTOCOL_WEBSOCKET ? 5
-								  : 30;
-	config->interval_ms = (uint64_t)(seconds * 1000 + 0.5);
-	config->spread_ms = (uint64_t)(strtod(config->spread, NULL) * 1000 + 0.5);
-	log_level_parse(config->log_level, &config->level);
 	return 0;
 }
 
@@ -494,12 +508,50 @@ void config_finish(struct config *config)
 	*config = (struct config){0};
 }
 
+static void pack_text(struct bytes *to, const char *value)
+{
+	check(bytes_append(to, value, (uint32_t)strlen(value) + 1) == 0);
+}
+
+void config_pack(const struct config *config, struct bytes *to)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		pack_text(to, setting_value(config, &settings[i]));
+	pack_text(to, config->user);
+	pack_text(to, config->home);
+	pack_text(to, config->file);
+	check(bytes_append(to, config->lines.text.data, config->lines.text.size) == 0);
+}
+
+static char *unpack_text(struct text *packed)
+{
+	uint32_t size = (uint32_t)strnlen(packed->data, packed->size) + 1;
+	check(size <= packed->size);
+	char *value = strdup(packed->data);
+	check(value != NULL);
+	packed->data += size;
+	packed->size -= size;
+	return value;
+}
+
+void config_unpack(struct config *config, struct text packed)
+{
+	*config = (struct config){0};
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		*setting_place(config, &settings[i]) = unpack_text(&packed);
+	config->user = unpack_text(&packed);
+	config->home = unpack_text(&packed);
+	config->file = unpack_text(&packed);
+	config_file_init(&config->lines, CONFIG_FILE_BYTES_MAX);
+	config_file_restore(&config->lines, packed);
+	derive_values(config);
+}
+
 void config_list(const struct config *config, struct bytes *to)
 {
 	bytes_printf(to, "# file: %s\n", *config->file ? config->file : "none");
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		const char *value;
-		memcpy(&value, (const char *)config + settings[i].offset, sizeof(value));
+		const char *value = setting_value(config, &settings[i]);
 		if (*value)
 			bytes_printf(to, "%s=%s\n", settings[i].variable,
 				is_secret(&settings[i]) ? "(set)" : value);

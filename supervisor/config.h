@@ -15,6 +15,8 @@
 #define CONFIG_FILE_BYTES_MAX  65536
 #define CONFIG_ERROR_BYTES     (REASON_BYTES_MAX + 1)
 #define CONFIG_INTERVAL_MS_MAX 3600000
+/* The file, and what else there is: a path for most settings, and some are longer. */
+#define CONFIG_PACKED_BYTES_MAX (2 * CONFIG_FILE_BYTES_MAX)
 
 struct config {
 #define SETTING(field, variable, check, bytes_max, fallback, legal) char *field;
@@ -49,6 +51,11 @@ struct config_from {
 int config_load(
 	struct config *config, const struct config_from *from, char error[CONFIG_ERROR_BYTES]);
 void config_finish(struct config *config);
+
+/* For another process of this program, which reads nothing: *config as it was packed. */
+void config_pack(const struct config *config, struct bytes *to);
+void config_unpack(struct config *config, struct text packed);
+
 /* Every setting that is not empty as VARIABLE=value, without the token itself. */
 void config_list(const struct config *config, struct bytes *to);
 

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "proto/base/check.h"
+
 struct reader {
 	const char *at;
 	const char *end;
@@ -140,6 +142,15 @@ uint32_t config_file_parse(struct config_file *file, struct text content)
 		file->key_count++;
 	}
 	return 0;
+}
+
+void config_file_restore(struct config_file *file, struct text parsed)
+{
+	uint32_t strings = 0;
+	check(bytes_append(&file->text, parsed.data, parsed.size) == 0);
+	for (uint32_t i = 0; i < parsed.size; i++)
+		strings += parsed.data[i] == '\0';
+	file->key_count = strings / 2;
 }
 
 const char *config_file_get(const struct config_file *file, const char *key)

@@ -15,5 +15,7 @@ void config_file_init(struct config_file *file, uint32_t size_max);
 void config_file_finish(struct config_file *file);
 /* Parses content. 0, or the number of the first line that is wrong. */
 uint32_t config_file_parse(struct config_file *file, struct text content);
+/* From the text of another one. */
+void config_file_restore(struct config_file *file, struct text parsed);
 /* The last value given for key, or NULL. Lent until config_file_finish. */
 const char *config_file_get(const struct config_file *file, const char *key);

@@ -106,6 +106,7 @@ static void say_waits(struct control_client *client, const struct shell *shell, 
 		say_wait(client, "the worker is replaced", now,
 			mono_after(rules->worker.heard, WORKER_HUNG_MS));
 	say_wait(client, "the agent leaves", now, rules->leave.due);
+	say_wait(client, "reading the configuration is given up", now, shell->reload.due);
 	for (uint32_t i = 0; i < SHELL_CHILDREN_MAX; i++) {
 		if (shell->children[i].kind == CHILD_STORE)
 			say_store_wait(client, &shell->children[i], now);
@@ -245,11 +246,8 @@ static void answer_cancel(struct control_client *client, const struct control *a
 
 static void order_reload(struct control_client *client)
 {
-	char said[SHELL_RELOAD_BYTES];
-	if (shell_reload(client->shell, said))
-		control_done(client, text_of(said));
-	else
-		control_refuse(client, said);
+	client->is_waiting = true;
+	reload_begin(client->shell, client->id);
 }
 
 static void order_kick(struct control_client *client)

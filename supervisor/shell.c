@@ -236,7 +236,7 @@ static void take_posted(struct shell *shell)
 	turn_one(shell, &posted.event);
 }
 
-static void tell_manager(struct shell *shell)
+void shell_tell_manager(struct shell *shell)
 {
 	const char *why;
 	status_health(shell, &why);
@@ -250,7 +250,7 @@ static void take_all_posted(struct shell *shell)
 {
 	while (shell->inbox_count > 0)
 		take_posted(shell);
-	tell_manager(shell);
+	shell_tell_manager(shell);
 	shell_set_timer(shell);
 }
 
@@ -266,6 +266,7 @@ static struct mono next_due(struct shell *shell, struct mono now)
 {
 	struct mono next = mono_earlier(rules_due(&shell->rules), children_due(shell, now));
 	next = mono_earlier(next, control_due(shell->control, now));
+	next = mono_earlier(next, reload_due(shell, now));
 	next = mono_earlier(next, shell->route_due);
 	return mono_earlier(next, shell->watchdog_next);
 }
@@ -381,78 +382,6 @@ static void work_stop(struct shell *shell, int number)
 	shell_turn(shell, &event);
 }
 
-static bool differs(const char *a, const char *b)
-{
-	return strcmp(a, b) != 0;
-}
-
-/* What the worker was told in hello. */
-static bool is_news_for_worker(const struct config *a, const struct config *b)
-{
-	return differs(a->url, b->url) || differs(a->token, b->token) ||
-	       differs(a->host, b->host) || differs(a->host_type, b->host_type) ||
-	       differs(a->location, b->location) || differs(a->device_type, b->device_type) ||
-	       differs(a->theme_color, b->theme_color) ||
-	       differs(a->nixpkgs_version, b->nixpkgs_version) ||
-	       differs(a->repo_dir, b->repo_dir) || differs(a->repo_url, b->repo_url) ||
-	       differs(a->branch, b->branch) || differs(a->ca_file, b->ca_file) ||
-	       differs(a->pinned_pubkey, b->pinned_pubkey) || a->interval_ms != b->interval_ms ||
-	       a->spread_ms != b->spread_ms || a->level != b->level;
-}
-
-/* The sentence why it is not used; false: it is. */
-static bool find_bad_reload(struct shell *shell, struct config *config, char *said)
-{
-	char error[CONFIG_ERROR_BYTES];
-	struct config_from from = {
-		.path = shell->config_path, .lookup = config_environment, .before = &shell->config};
-	if (config_load(config, &from, error) < 0) {
-		snprintf(said, SHELL_RELOAD_BYTES, "the new configuration is not used: %s", error);
-		return true;
-	}
-	if (differs(config->host, shell->config.host) ||
-		differs(config->state_dir, shell->config.state_dir) ||
-		differs(config->runtime_dir, shell->config.runtime_dir)) {
-		snprintf(said, SHELL_RELOAD_BYTES,
-			"the new configuration is not used: host name and folders belong to the "
-			"lock; restart the agent to change them");
-		config_finish(config);
-		return true;
-	}
-	return false;
-}
-
-bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES])
-{
-	struct config config;
-	if (find_bad_reload(shell, &config, said)) {
-		log_error("%s", said);
-		snprintf(shell->config_trouble, sizeof(shell->config_trouble), "%.*s",
-			REASON_BYTES_MAX, said);
-		tell_manager(shell);
-		return false;
-	}
-	struct rules_event event = shell_event(EVENT_RELOADED);
-	event.reloaded.is_restart = is_news_for_worker(&config, &shell->config);
-	event.reloaded.is_other_dashboard = differs(config.url, shell->config.url);
-	event.reloaded.protocol = config.protocol;
-	config_finish(&shell->config);
-	shell->config = config;
-	shell->config_trouble[0] = '\0';
-	log_set_level(config.level);
-	snprintf(said, SHELL_RELOAD_BYTES, "the configuration was read again%s",
-		event.reloaded.is_restart ? ": the worker starts anew with it" : "");
-	log_info("%s", said);
-	shell_turn(shell, &event);
-	return true;
-}
-
-static void work_reload(struct shell *shell)
-{
-	char said[SHELL_RELOAD_BYTES];
-	shell_reload(shell, said);
-}
-
 static void work(struct shell *shell)
 {
 	struct shell_wakes wakes = shell->wakes;
@@ -465,7 +394,7 @@ static void work(struct shell *shell)
 	if (wakes.is_route)
 		work_route(shell);
 	if (wakes.is_reload)
-		work_reload(shell);
+		reload_begin(shell, 0);
 	if (wakes.stop)
 		work_stop(shell, wakes.stop);
 	if (wakes.is_timer)
@@ -586,7 +515,7 @@ static void begin(struct shell *shell)
 	event.start.restart_code = platform_restart_code();
 	shell->started = event.now;
 	shell->watchdog_next = shell->notify.watchdog_ms ? event.now : MONO_NEVER;
-	shell->route_due = MONO_NEVER;
+	shell->route_due = shell->reload.due = MONO_NEVER;
 	notify_send(&shell->notify, "READY=1");
 	shell_turn(shell, &event);
 }

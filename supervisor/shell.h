@@ -36,6 +36,7 @@ enum child_kind {
 	CHILD_STORE,
 	CHILD_ADOPTED, /* a runner of an earlier agent: only its end is seen */
 	CHILD_ANSWER,  /* reads the disk for a client of the control socket */
+	CHILD_RELOAD,  /* reads the configuration again */
 };
 
 struct child {
@@ -69,6 +70,20 @@ struct shell_posted {
 	char text[REASON_BYTES_MAX + 1];
 };
 
+enum reload_state {
+	RELOAD_NONE,
+	RELOAD_READING,
+	RELOAD_HUNG, /* given up and killed, and still there */
+};
+
+struct reload {
+	enum reload_state state;
+	struct reload_read *read; /* shared with the child */
+	uint64_t client;          /* of the control socket, who is answered; 0: a signal asked */
+	bool is_wanted;           /* by a signal, while it was being read */
+	struct mono due;
+};
+
 struct control_server;
 
 struct shell {
@@ -83,6 +98,7 @@ struct shell {
 	struct shell_posted inbox[SHELL_INBOX_MAX];
 	uint32_t inbox_count;
 	struct control_server *control;
+	struct reload reload;
 	struct shell_wakes wakes;
 	struct event *timer;
 	struct event *signals[4];
@@ -116,16 +132,21 @@ int shell_run(struct shell *shell);
 
 /* One event: step, then perform what came out of it. */
 void shell_turn(struct shell *shell, const struct rules_event *event);
-#define SHELL_RELOAD_BYTES (CONFIG_ERROR_BYTES + 64)
-/* Reads the configuration again, as for SIGHUP. said is the sentence for people; false: the new one
- * is bad and not used. */
-bool shell_reload(struct shell *shell, char said[SHELL_RELOAD_BYTES]);
+/* The health in one line, where it is another one. */
+void shell_tell_manager(struct shell *shell);
 /* After something outside the rules has got another deadline. */
 void shell_set_timer(struct shell *shell);
 /* For a completion that arises while performing. text may be NULL. */
 struct rules_event *shell_post(struct shell *shell, enum rules_event_type type, const char *text);
 /* An event with the clocks filled in. */
 struct rules_event shell_event(enum rules_event_type type);
+
+/* ---- reload.c ---- */
+/* Reads the configuration again; a bad one is not used. client: who is answered, or 0. */
+void reload_begin(struct shell *shell, uint64_t client);
+void reload_exited(struct child *child, int status);
+/* Gives up one that takes too long; when that is due. */
+struct mono reload_due(struct shell *shell, struct mono now);
 
 /* ---- children.c ---- */
 /* A free place of this kind, or NULL (too many). fd is taken over; -1: none. */

@@ -92,6 +92,9 @@
 #define PAUSE_LOOK_MS 60000  /* at the wall clock, which may pass its end unseen */
 #define PAUSE_SAVE_MS 600000 /* how much is left, for a start after another boot */
 
+/* Reading the configuration again. */
+#define RELOAD_MS 5000
+
 /* Store children. */
 #define STORE_SLOW_MS      5000
 #define STORE_KILL_MS      60000

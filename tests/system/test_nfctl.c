@@ -996,6 +996,54 @@ Test(nfctl, diagnostics_show_no_password_of_a_repositorys_url)
 	expect_no_secret("one.tar", "000000000000");
 }
 
+/* Without a look at the target. */
+static void point_configuration_at(const char *target)
+{
+	char path[WORLD_TEXT_BYTES];
+	snprintf(path, sizeof(path), "%s/agent.conf", world.folder);
+	unlink(path);
+	cr_assert(eq(int, symlink(target, path), 0));
+}
+
+Test(nfctl, s18_a_configuration_on_a_disk_that_hangs_holds_nothing_up)
+{
+	char path[WORLD_TEXT_BYTES], text[WORLD_TEXT_BYTES], *said;
+	world_open(&world, NULL);
+	snprintf(path, sizeof(path), "%s/hung", world.folder);
+	cr_assert(eq(int, mkdir(path, 0700), 0));
+	hung_disk_begin();
+	pid_t server = hung_disk_mount(path);
+	world_file(&world, "good.conf", "NIXFLEET_LOCATION=home\n", 0600);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	point_configuration_at("good.conf");
+	snprintf(text, sizeof(text), "#!/bin/sh\nexec \"$1\" --config %s/agent.conf\n",
+		world.folder);
+	world_file(&world, "launch", text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
+	point_configuration_at("hung/agent.conf");
+	snprintf(text, sizeof(text), "reload > %s/reload.txt 2>&1 &", world.folder);
+	cr_assert(eq(int, world_nfctl(&world, text, NULL), 0));
+	usleep(500000);
+	uint64_t start = world_ms();
+	cr_assert(eq(int, world_nfctl(&world, "status", &said), 0), "%s", said);
+	cr_assert(strstr(said, "reading the configuration is given up") != NULL, "%s", said);
+	free(said);
+	cr_assert(lt(u64, world_ms() - start, 1500));
+	expect("run switch --wait", 0, "exited 0");
+	cr_assert(world_until(&world, 10000, world_status_is, "health=1"));
+	expect("status", 1, "not used: it could not be read in time: its disk hangs");
+	cr_assert(strstr(content("reload.txt"), "its disk hangs") != NULL);
+	/* Until the disk is gone there is no second one that hangs. */
+	expect("reload", 2, "its last reading still hangs");
+	hung_disk_end(server, path);
+	point_configuration_at("good.conf");
+	usleep(500000);
+	expect("reload", 0, "the configuration was read again");
+	cr_assert(world_status_is(&world, "health=0"));
+}
+
 Test(nfctl, diagnostics_leave_a_disk_that_hangs)
 {
 	char words[WORLD_TEXT_BYTES], hung[WORLD_TEXT_BYTES], *said;
