@@ -389,6 +389,16 @@ static void write_frames(uint32_t number, const struct record_frame *frames, int
 	close(fd);
 }
 
+static struct record_frame ended_well(void)
+{
+	return (struct record_frame){.type = RECORD_RESULT,
+		.result = {.outcome = OUTCOME_EXITED,
+			.reason = TEXT_NONE,
+			.summary = TEXT_NONE,
+			.method = TEXT_NONE,
+			.left = TEXT_NONE}};
+}
+
 static void write_record(uint32_t number, bool is_delivered)
 {
 	const struct record_frame frames[] = {
@@ -397,12 +407,7 @@ static void write_record(uint32_t number, bool is_delivered)
 				.command = text_of("pull"),
 				.origin = is_delivered ? ORIGIN_DASHBOARD : ORIGIN_LOCAL,
 				.dashboard = TEXT_NONE}},
-		{.type = RECORD_RESULT,
-			.result = {.outcome = OUTCOME_EXITED,
-				.reason = TEXT_NONE,
-				.summary = TEXT_NONE,
-				.method = TEXT_NONE,
-				.left = TEXT_NONE}},
+		ended_well(),
 		{.type = RECORD_DELIVERED},
 	};
 	write_frames(number, frames, 2 + is_delivered);
@@ -470,12 +475,7 @@ static void write_owed(uint32_t number, const char *command, bool has_ended)
 				.command = text_of(command),
 				.origin = ORIGIN_DASHBOARD,
 				.dashboard = text_of(url)}},
-		{.type = RECORD_RESULT,
-			.result = {.outcome = OUTCOME_EXITED,
-				.reason = TEXT_NONE,
-				.summary = TEXT_NONE,
-				.method = TEXT_NONE,
-				.left = TEXT_NONE}},
+		ended_well(),
 	};
 	write_frames(number, frames, 1 + has_ended);
 }
@@ -604,12 +604,7 @@ static void write_reboot(uint64_t ticks)
 				.cgroup = TEXT_NONE,
 				.mono_ms = world_ms(),
 				.deadline_ms = 60000}},
-		{.type = RECORD_RESULT,
-			.result = {.outcome = OUTCOME_EXITED,
-				.reason = TEXT_NONE,
-				.summary = TEXT_NONE,
-				.method = TEXT_NONE,
-				.left = TEXT_NONE}},
+		ended_well(),
 	};
 	for (int i = 0; i < 3; i++)
 		cr_assert(record_append(fd, &record, &frames[i]) == 0);

@@ -175,7 +175,18 @@ Test(rules_leave, a_worker_that_was_told_to_end_still_hears_that_its_command_is_
 
 #define BEGAN_MS 1000
 
-/* What a new supervisor finds: a command that is good, and when it began. */
+/* What a new supervisor finds. */
+static void find_record(const struct record *record, bool is_owed, bool is_this_boot)
+{
+	struct rules_event event = world_event(&world, EVENT_FOUND);
+	event.found.name = text_of(record->command);
+	event.found.record = record;
+	event.found.is_owed = is_owed;
+	event.found.is_this_boot = is_this_boot;
+	world_step(&world, event);
+}
+
+/* A command that is good, and when it began. */
 static void find_begun(
 	uint64_t sequence, const char *command, bool is_this_boot, uint64_t started_ms)
 {
@@ -185,13 +196,8 @@ static void find_begun(
 		.outcome = OUTCOME_EXITED,
 		.started_mono_ms = started_ms,
 		.deadline_ms = 60000};
-	struct rules_event event = world_event(&world, EVENT_FOUND);
 	text_copy(text_of(command), record.command, sizeof(record.command));
-	event.found.name = text_of(command);
-	event.found.record = &record;
-	event.found.is_owed = true;
-	event.found.is_this_boot = is_this_boot;
-	world_step(&world, event);
+	find_record(&record, true, is_this_boot);
 }
 
 Test(rules_leave, a_reboot_that_the_agent_before_announced_is_done)
@@ -252,10 +258,7 @@ Test(rules_leave, a_command_that_never_began_does_not_hide_a_reboot)
 		.command = "pull"};
 	world_start(&world, PROTOCOL_WEBSOCKET);
 	find_begun(1, "reboot", true, BEGAN_MS);
-	struct rules_event event = world_event(&world, EVENT_FOUND);
-	event.found.name = text_of("pull");
-	event.found.record = &record;
-	world_step(&world, event);
+	find_record(&record, false, false);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
 }
@@ -273,11 +276,7 @@ Test(rules_leave, the_workers_wish_is_not_taken_for_a_reboot_that_failed)
 	world.ms = BEGAN_MS + LEAVE_ACTED_MS;
 	world_ready(&world);
 	wants_to_leave();
-	struct rules_event event = world_event(&world, EVENT_FOUND);
-	event.found.name = text_of("reboot");
-	event.found.record = &record;
-	event.found.is_this_boot = true;
-	world_step(&world, event);
+	find_record(&record, false, true);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	cr_assert(eq(str, world.rules.leave.trouble, ""));
 	cr_assert(eq(int, (int)world.rules.leave.state, LEAVE_DELIVERING));
