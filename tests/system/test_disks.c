@@ -166,18 +166,19 @@ static void expect_commit(const char *field, bool is_known)
 /* The host is there, runs commands and says what is wrong. */
 static void expect_host(const char *kind, bool is_commit_known)
 {
-	cr_assert(world_until(&world, 20000, detail_says, "the repository's disk does not answer"),
-		"%s", world_log(&world));
 	char *said;
 	pid_t worker = world_worker(&world);
+	/* After a command it is looked at, whether or not anything told of a change. Its folder is
+	 * the repository. */
+	world_command(&world, "switch");
+	expect_code(1, "timed out");
+	cr_assert(world_until(&world, 20000, detail_says, "the repository's disk does not answer"),
+		"%s", world_log(&world));
 	cr_assert(eq(int, world_nfctl(&world, "why", &said), 1), "%s", said);
 	cr_assert(strstr(said, "the repository's disk does not answer") != NULL, "%s", said);
 	free(said);
 	expect_beats(kind, 10);
 	expect_commit(is_commit_known ? "current_generation" : "generation", is_commit_known);
-	world_command(&world, "switch");
-	/* Its folder is the repository. */
-	expect_code(1, "timed out");
 	cr_assert(eq(int, (int)world_worker(&world), (int)worker));
 }
 
