@@ -69,7 +69,6 @@ bool platform_route_read(int fd)
 	return arrival;
 }
 
-/* macOS has none: the outcome says that what left session and group cannot be followed. */
 int platform_watch_open(struct platform_watch *watch, const char *folder)
 {
 	struct kevent change;
@@ -100,6 +99,7 @@ void platform_watch_close(struct platform_watch *watch)
 	fd_drop(&watch->folder);
 }
 
+/* macOS has none: the outcome says that what left session and group cannot be followed. */
 int platform_become_subreaper(void)
 {
 	errno = ENOSYS;

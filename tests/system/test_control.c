@@ -55,7 +55,7 @@ static int connect_client(void)
 static int socket_at(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	cr_assert(text_copy(text_of(path), address.sun_path, sizeof(address.sun_path)));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	cr_assert(eq(int, bind(fd, (struct sockaddr *)&address, sizeof(address)), 0));
 	return fd;
