@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "proto/base/time.h"
+#include "proto/base/url.h"
 #include "worker/cleaner.h"
 
 #define GENERATION_CHARS 7
@@ -81,7 +82,7 @@ int outgoing_register(const struct outgoing *outgoing, const struct agent_action
 	char repo[URL_BYTES_MAX + 1];
 	const struct host *host = outgoing->host;
 	json_t *root = json_object();
-	payload_without_secrets(host->repo_url, repo, sizeof(repo));
+	url_without_account(host->repo_url, repo, sizeof(repo));
 	bool is_whole =
 		add_legal(outgoing, root, "hostname", "hostname", host->host) &&
 		add_legal(outgoing, root, "host_type", "host_type", host->host_type) &&

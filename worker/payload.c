@@ -12,6 +12,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/log.h"
+#include "proto/base/url.h"
 #include "worker/cleaner.h"
 
 #define POLL_INTERVAL_MAX 3600
@@ -173,20 +174,6 @@ void payload_legal(struct payload *payload, const char *name, const char *text, 
 	check(false); /* a name that is not in the table */
 }
 
-void payload_without_secrets(const char *url, char *to, size_t room)
-{
-	const char *scheme = strstr(url, "://");
-	const char *start = scheme ? scheme + 3 : url;
-	const char *host = start + strcspn(start, "/?#");
-	const char *at = NULL;
-	for (const char *byte = start; byte < host; byte++)
-		at = *byte == '@' ? byte : at;
-	if (scheme && at)
-		snprintf(to, room, "%.*s%s", (int)(start - url), url, at + 1);
-	else
-		snprintf(to, room, "%s", url);
-}
-
 static bool add_number(json_t *root, const char *name, bool is_there, double number)
 {
 	/* One decimal is what people read. */
@@ -257,7 +244,7 @@ int payload_heartbeat(struct payload *payload, const struct host *host, const st
 	snprintf(version, sizeof(version), "%s%s%.7s", NIXFLEET_VERSION,
 		NIXFLEET_SOURCE_COMMIT[0] ? "-" : "", NIXFLEET_SOURCE_COMMIT);
 	json_t *root = json_object();
-	payload_without_secrets(
+	url_without_account(
 		host->repo_url[0] ? host->repo_url : host->repo_dir, repo, sizeof(repo));
 	bool is_whole = root && add_field(payload, root, FIELD_HOSTNAME, host->host) &&
 			add_field(payload, root, FIELD_HOST_TYPE, host->host_type) &&

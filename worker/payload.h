@@ -51,8 +51,6 @@ void payload_comment(const struct agent_action_status *status, char *to);
 /* The pieces, which the messages of the WebSocket protocol share. */
 /* A field's text as its row of the table allows it; to holds PAYLOAD_FIELD_BYTES. */
 void payload_legal(struct payload *payload, const char *name, const char *text, char *to);
-/* Whoever may see the dashboard need not see what opens the repository. */
-void payload_without_secrets(const char *url, char *to, size_t room);
 /* Nothing where they are not known. */
 bool payload_add_metrics(struct json_t *root, const struct facts_metrics *metrics);
 /* Whole seconds, rounded up. */

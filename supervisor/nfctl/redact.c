@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "supervisor/nfctl/redact.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -50,22 +49,14 @@ static bool is_authority(char byte)
 	return (unsigned char)byte > ' ' && !strchr("/?#\"'", byte);
 }
 
-/* Where the account ends: at the last @ before the path. One that was cut off before its @ has
- * letters where a host has its port. */
+/* The last @ before the path. */
 static char *find_account_end(char *start, char *end)
 {
-	char *at = start, *account_end = NULL, *colon = NULL;
-	bool is_port = true;
-	for (; at < end && is_authority(*at); at++) {
+	char *account_end = NULL;
+	for (char *at = start; at < end && is_authority(*at); at++) {
 		if (*at == '@')
 			account_end = at;
-		if (colon && isalpha((unsigned char)*at))
-			is_port = false;
-		if (*at == ':')
-			colon = at;
 	}
-	if (!account_end && colon && !is_port && *start != '[')
-		account_end = at;
 	return account_end;
 }
 

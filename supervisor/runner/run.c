@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/base/fd.h"
+#include "proto/base/url.h"
 #include "supervisor/runner/process.h"
 #include "supervisor/runner/verdict.h"
 
@@ -23,13 +24,14 @@ static void note(struct run *run, const struct record_frame *frame)
 		(void)record_append(run->record_fd, &run->record, frame);
 }
 
+/* git is given the repository's URL, which may hold a password. */
 static void note_step(struct run *run, const struct step *step)
 {
-	char line[REASON_BYTES_MAX + 1] = "";
+	char line[REASON_BYTES_MAX + 1] = "", word[REASON_BYTES_MAX + 1];
 	size_t at = 0;
 	for (size_t i = 0; step->argv[i] && at + 1 < sizeof(line); i++) {
-		int size = snprintf(
-			line + at, sizeof(line) - at, "%s%s", i ? " " : "", step->argv[i]);
+		url_without_account(step->argv[i], word, sizeof(word));
+		int size = snprintf(line + at, sizeof(line) - at, "%s%s", i ? " " : "", word);
 		at += size > 0 ? (size_t)size : 0;
 	}
 	note(run, &(struct record_frame){.type = RECORD_STEP,

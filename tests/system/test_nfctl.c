@@ -985,11 +985,13 @@ Test(nfctl, diagnostics_show_no_password_of_a_repositorys_url)
 	char words[WORLD_TEXT_BYTES];
 	world_open(&world, NULL);
 	world_set(&world, "NIXFLEET_REPO_DIR", NULL);
-	/* So long that its line in the record is cut off within. */
+	/* So long that a line in a record is cut off within. */
 	world_set(&world, "NIXFLEET_REPO_URL", "https://me:hunter2222%0400d@127.0.0.1:1/x", 0);
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
 	expect("run pull --wait", 128, "fatal: unable to access");
+	cr_assert(eq(int, script("grep -aqF '127.0.0.1:1/x' $FOLDER/state/runs/*.run", NULL), 0));
+	cr_assert(eq(int, script("grep -aqF hunter2222 $FOLDER/state/runs/*", NULL), 1));
 	snprintf(words, sizeof(words), "diagnostics %s/one.tar --with-output", world.folder);
 	expect(words, 0, "one.tar");
 	expect_no_secret("one.tar", "hunter2222");
