@@ -126,6 +126,7 @@ static void due(struct rules *rules, struct rules_actions *actions)
 	worker_due(rules, actions);
 	pause_due(rules, actions);
 	runs_due(rules, actions);
+	token_due(rules, actions);
 	leave_due(rules, actions);
 }
 
@@ -203,6 +204,7 @@ struct mono rules_due(const struct rules *rules)
 {
 	struct mono next = mono_earlier(gate_next(rules), worker_next(rules));
 	next = mono_earlier(next, runs_next(rules));
+	next = mono_earlier(next, token_next(rules));
 	next = mono_earlier(next, pause_next(rules));
 	next = mono_earlier(next, rules->stop_due);
 	return mono_earlier(next, rules->leave.due);

@@ -222,7 +222,7 @@ void worker_said(
 			actions);
 		break;
 	case MESSAGE_PROBE: probe(rules, &said->probe, actions); break;
-	case MESSAGE_TOKEN: runs_token(rules, said->token.token, actions); break;
+	case MESSAGE_TOKEN: token_told(rules, said->token.token, actions); break;
 	case MESSAGE_LEAVE: leave_asked(rules); break;
 	case MESSAGE_HELLO:
 	case MESSAGE_OPEN:
