@@ -15,8 +15,12 @@
 #include "worker/platform.h"
 #include "worker/sandbox.h"
 
-/* More than a worker has when it begins. */
-#define FDS_MAX 64
+/* Above every number that its descriptors can have: each was the lowest that its supervisor had not
+ * in use. */
+#define FDS_MAX 1024
+
+/* Who looks has nothing to do when it is told to end. */
+#define END_MS 100
 
 /* ---- in the process that looks ---- */
 
@@ -208,7 +212,10 @@ struct mono repository_due(const struct repository *repository, bool is_wanted)
 
 void repository_end(struct repository *repository)
 {
-	fd_drop(&repository->channel);
-	if (repository->state == REPOSITORY_IDLE)
+	struct pollfd ended = {repository->channel, POLLIN, 0};
+	shutdown(repository->channel, SHUT_WR);
+	/* Who was stopped ends with this process, or when it goes on. */
+	if (repository->state == REPOSITORY_IDLE && poll(&ended, 1, END_MS) == 1)
 		waitpid(repository->looker, NULL, 0);
+	fd_drop(&repository->channel);
 }

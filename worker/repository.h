@@ -58,5 +58,5 @@ bool repository_is_settled(const struct repository *repository);
 /* True when the disk began or ceased to hang. */
 bool repository_work(struct repository *repository, struct mono now);
 struct mono repository_due(const struct repository *repository, bool is_wanted);
-/* Who looks ends, and where it does not hang, that is waited for. */
+/* Who looks ends, and where it neither hangs nor was stopped, that is waited for. */
 void repository_end(struct repository *repository);

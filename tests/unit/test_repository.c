@@ -3,10 +3,12 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "worker/repository.h"
 
@@ -30,11 +32,27 @@ static void commit(void)
 	    "--allow-empty -m x");
 }
 
+static int inherited = -1; /* the end of a pipe that only who looks could still have */
+
+/* A worker may begin with any number: its supervisor had so many open then. */
+#define INHERITED_FD 200
+
+static void inherit(void)
+{
+	int ends[2];
+	cr_assert(eq(int, pipe(ends), 0));
+	cr_assert(eq(int, dup2(ends[1], INHERITED_FD), INHERITED_FD));
+	close(ends[1]);
+	inherited = ends[0];
+}
+
 static void start(void)
 {
+	inherit();
 	snprintf(folder, sizeof(folder), "/tmp/nixfleet-repository-XXXXXX");
 	cr_assert(ne(ptr, mkdtemp(folder), NULL));
 	cr_assert(eq(int, repository_fork(&repository), 0));
+	close(INHERITED_FD);
 	base = event_base_new();
 	run("git -c init.defaultBranch=main init -q");
 	commit();
@@ -153,4 +171,25 @@ Test(repository, one_that_git_keeps_in_more_places_is_looked_at_each_time)
 	for (int i = 0; i < 4; i++)
 		cr_assert(ask(now));
 	cr_assert(ne(str, repository.known.commit, ""));
+}
+
+Test(repository, who_looks_holds_no_descriptor_of_the_workers)
+{
+	char byte;
+	ask(mono_now());
+	struct pollfd wait = {.fd = inherited, .events = POLLIN};
+	cr_assert(eq(int, poll(&wait, 1, 0), 1));
+	cr_assert(eq(int, (int)read(inherited, &byte, 1), 0));
+}
+
+/* The worker's end must not wait for somebody who was stopped. */
+Test(repository, the_end_waits_for_nobody_who_is_stopped, .timeout = 20)
+{
+	struct mono start = mono_now();
+	ask(start);
+	kill(repository.looker, SIGSTOP);
+	alarm(10);
+	repository_end(&repository);
+	alarm(0);
+	kill(repository.looker, SIGKILL);
 }
