@@ -54,6 +54,8 @@ static uint32_t take_owed_place(struct rules *rules)
 	if (youngest == RULES_NO_RUN)
 		return youngest;
 	rules->is_more_owed = true;
+	/* Who reads the records just now found that it has a place, and does not say it again. */
+	rules->is_left_out = rules->is_left_out || rules->is_scanning;
 	rules->runs[youngest] = (struct rules_run){.retry = MONO_NEVER};
 	return youngest;
 }

@@ -206,6 +206,22 @@ Test(rules_owed, a_full_memory_of_outcomes_does_not_lose_a_command)
 	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
 }
 
+/* The look has passed it by when it gives up its place: only another look finds it again. */
+Test(rules_owed, what_gives_up_its_place_during_a_look_is_looked_for_again)
+{
+	find_owed(RUNS_KNOWN_MAX);
+	world_ready(&world);
+	world.rules.scan_retry = world.rules.now;
+	world_step(&world, world_event(&world, EVENT_DUE));
+	cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of("test")}});
+	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL);
+	cr_assert(eq(u32, rules_count_owed(&world.rules), RUNS_KNOWN_MAX - 1));
+	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	cr_assert(world.rules.is_more_owed);
+}
+
 /* Or else it would wait for the start of one that never starts, and a stop would wait with it. */
 Test(rules_owed, a_refused_command_is_accepted_without_a_run_while_the_window_is_full)
 {
