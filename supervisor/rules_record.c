@@ -57,6 +57,14 @@ void runs_watch_leftover(struct rules *rules, uint32_t index, struct rules_actio
 	rules_emit(actions, ACTION_WATCH)->run = index;
 }
 
+/* Its dashboard was left while it kept its place, and is the configured one again. */
+static void reclaim(struct rules_run *run, const struct rules_event *event)
+{
+	if (run->telling == TELLING_NONE && event->found.is_owed &&
+		event->found.record->told == RECORD_NOT_TOLD)
+		run->telling = TELLING_OWED;
+}
+
 void runs_found(struct rules *rules, const struct rules_event *event, struct rules_actions *actions)
 {
 	const struct record *record = event->found.record;
@@ -64,8 +72,10 @@ void runs_found(struct rules *rules, const struct rules_event *event, struct rul
 	if (rules->is_scan_stale)
 		return;
 	history_note_record(rules, record);
-	if (index != RULES_NO_RUN) /* a later scan: this one is known */
+	if (index != RULES_NO_RUN) { /* a later scan: this one is known */
+		reclaim(&rules->runs[index], event);
 		return;
+	}
 	index = runs_take_place(rules);
 	if (index == RULES_NO_RUN) {
 		rules->is_left_out = rules->is_left_out || event->found.is_owed;

@@ -280,6 +280,46 @@ Test(rules_owed, what_the_new_dashboard_is_owed_is_looked_for_and_told)
 	cr_assert(told(1) == NULL);
 }
 
+/* It ran through both changes, so its place was never given up. */
+Test(rules_owed, a_dashboard_that_comes_back_is_told_of_what_ran_meanwhile)
+{
+	world_up(&world, PROTOCOL_HTTP);
+	world_says(&world, (struct message){.type = MESSAGE_RUN,
+				   .run = {.request = 1, .command = text_of("pull")}});
+	uint32_t run = world_stored(&world, ACT_ACCEPT)->run;
+	world_done(&world, ACT_ACCEPT, run, 0);
+	struct rules_event event = world_event(&world, EVENT_RUNNER_REPORTED_START);
+	event.runner_started.run = run;
+	world_step(&world, event);
+	for (int i = 0; i < 2; i++) {
+		another_dashboard();
+		world_worker_exits(&world);
+		world_ready(&world);
+		world_pass(&world, 0);
+		cr_assert(world_stored(&world, ACT_SCAN) != NULL);
+		if (i == 1) {
+			struct record record = {.state = RECORD_RUNNING,
+				.sequence = 1,
+				.origin = ORIGIN_DASHBOARD,
+				.command = "pull"};
+			struct rules_event found = world_event(&world, EVENT_FOUND);
+			found.found.name = text_of(world.rules.runs[run].name);
+			found.found.record = &record;
+			found.found.is_owed = found.found.is_live = true;
+			world_step(&world, found);
+		}
+		world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
+	}
+	event = world_event(&world, EVENT_RUNNER_REPORTED_RESULT);
+	event.result.run = run;
+	event.result.outcome = OUTCOME_EXITED;
+	event.result.is_kept = true;
+	event.result.reason = event.result.summary = TEXT_NONE;
+	world_step(&world, event);
+	cr_assert(told(0) != NULL);
+	cr_assert(told(0)->owed);
+}
+
 Test(rules_owed, a_look_for_the_dashboard_before_counts_for_nothing)
 {
 	world_start(&world, PROTOCOL_HTTP);
