@@ -163,14 +163,18 @@ bool tree_has_strays(void)
 	return false;
 }
 
+static const struct entry *find_entry(const struct table *table, pid_t pid)
+{
+	struct entry key = {.pid = pid};
+	return table->count == 0 ? NULL
+				 : bsearch(&key, table->entries, table->count, sizeof(key), by_pid);
+}
+
 /* A session outlives its leader, and its number with it: a leader of that number who started at
  * another time has a session of his own, and none of ours is left. */
 static bool is_session_ours(const struct table *table, const struct tree_search *search)
 {
-	struct entry key = {.pid = search->runner};
-	const struct entry *leader = table->count == 0 ? NULL
-						       : bsearch(&key, table->entries, table->count,
-								 sizeof(key), by_pid);
+	const struct entry *leader = find_entry(table, search->runner);
 	return search->runner > 1 && (!leader || search->runner_started == 0 ||
 					     leader->started == search->runner_started);
 }
@@ -184,10 +188,13 @@ static bool is_known(pid_t pid, const struct tree_search *search)
 	return pid <= 1 || pid == getpid() || pid == search->keeper;
 }
 
-/* The keeper's children are the orphans it was handed, less those that it made itself. */
-static bool is_handed(const struct entry *entry, const struct tree_search *search)
+/* The keeper's children are the orphans it was handed, less those that it made itself. Who is in
+ * its session never was a runner's, which leaves that first: a worker left it, say. */
+static bool is_handed(
+	const struct entry *entry, const struct entry *keeper, const struct tree_search *search)
 {
-	if (search->keeper <= 1 || entry->parent != search->keeper)
+	if (!keeper || keeper->pid <= 1 || entry->parent != keeper->pid ||
+		entry->session == keeper->session)
 		return false;
 	return entry->started < search->since || strncmp(entry->name, "nixfleet-", 9) != 0;
 }
@@ -201,13 +208,14 @@ bool tree_list_left(struct tree *tree, const struct tree_search *search)
 		return false;
 	read_table(&table, proc);
 	bool is_ours = is_session_ours(&table, search);
+	const struct entry *keeper = find_entry(&table, search->keeper);
 	for (uint32_t i = 0; i < table.count; i++) {
 		struct entry *entry = &table.entries[i];
 		bool is_in = is_ours &&
 			     (entry->session == search->runner || entry->group == search->runner);
 		entry->is_ours = !is_known(entry->pid, search) &&
 				 entry->started >= search->runner_started &&
-				 (is_in || is_handed(entry, search));
+				 (is_in || is_handed(entry, keeper, search));
 	}
 	mark(&table, 0, search->keeper);
 	take(tree, &table, proc);

@@ -12,14 +12,18 @@
 
 #define LOOK_MS 5
 
+/* In a session of its own, as all that a runner leaves. */
 static pid_t sleeper(void)
 {
 	pid_t pid = fork();
 	if (pid == 0) {
 		alarm(60); /* whatever becomes of the test */
+		setsid();
 		for (;;)
 			pause();
 	}
+	while (getsid(pid) != pid)
+		poll(NULL, 0, LOOK_MS);
 	return pid;
 }
 

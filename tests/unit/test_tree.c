@@ -116,6 +116,8 @@ Test(tree, what_a_dead_runner_left_is_found_in_session_and_out_of_it)
 	struct family family = dead_runner();
 	uint64_t started = platform_start_ticks(family.runner);
 	waitpid(family.runner, NULL, 0);
+	/* A dead worker's that hangs on the repository's disk, say, and was handed to it, too. */
+	pid_t of_agent = sleeper();
 	struct tree_search search = {.runner = family.runner,
 		.runner_started = started,
 		.keeper = getpid(),
@@ -126,8 +128,8 @@ Test(tree, what_a_dead_runner_left_is_found_in_session_and_out_of_it)
 	pid_t child = fork();
 	if (child == 0) {
 		bool is_right = tree_list_left(&tree, &search) && find(family.in_session) &&
-				find(family.handed) && !find(worker) && !find(getppid()) &&
-				!find(getpid()) && tree.count == 2;
+				find(family.handed) && !find(worker) && !find(of_agent) &&
+				!find(getppid()) && !find(getpid()) && tree.count == 2;
 		_exit(is_right ? 0 : 1);
 	}
 	int status = 0;
@@ -140,6 +142,7 @@ Test(tree, what_a_dead_runner_left_is_found_in_session_and_out_of_it)
 	cr_assert(tree_list_left(&tree, &search));
 	cr_assert(eq(u32, tree.count, 0));
 	end(worker);
+	end(of_agent);
 	end(family.in_session);
 	end(family.handed);
 }
