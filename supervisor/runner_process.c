@@ -58,8 +58,7 @@ static struct plan plan_of(const struct shell *shell, const char *run, const cha
 		}};
 }
 
-/* A socket takes the whole plan before anybody reads it: a frame is smaller than any send buffer.
- */
+/* A socket takes the whole plan before anybody reads it: PLAN_BYTES_MAX. */
 static int write_plan(int fd, const struct plan *plan)
 {
 	struct bytes bytes;

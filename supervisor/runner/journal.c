@@ -154,7 +154,7 @@ static void open_files(struct run *run)
 	if (mkfifo(path, 0600) == 0)
 		run->control = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (run->control < 0)
-		log_warn("%s: %s: it cannot be cancelled", path, strerror(errno));
+		log_warn("%s: %s: it is cancelled by a signal only", path, strerror(errno));
 }
 
 int journal_open(struct run *run)
