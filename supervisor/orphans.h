@@ -3,8 +3,7 @@
  * Ends what a dead runner left behind: its cgroup where it had one, and whatever is left of its
  * session and group or was handed to the supervisor. Called by a store child, which was a child
  * of the supervisor when it was forked; it may take TREE_EMPTY_MS. Never touches the agent, its own
- * children, or a pid
- * <= 1.
+ * children and what is in its session, or a pid <= 1.
  */
 #pragma once
 
