@@ -179,8 +179,10 @@ static bool hear(struct repository *repository)
 	ssize_t got = read(repository->channel, &byte, 1);
 	if (got == 1)
 		return true;
-	if (got == 0 || (errno != EAGAIN && errno != EINTR))
+	if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
 		repository->state = REPOSITORY_LOST;
+		event_del(repository->readable); /* its end would wake the loop again and again */
+	}
 	return false;
 }
 
