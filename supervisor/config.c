@@ -177,6 +177,13 @@ static bool is_secret(const struct setting *setting)
 	return strcmp(setting->variable, "NIXFLEET_TOKEN") == 0;
 }
 
+/* What an error may show: anybody on this host can read why a configuration is not used. */
+static const char *shown_value(const struct setting *setting, const char *value)
+{
+	bool is_url_with_account = strstr(value, "://") && strchr(value, '@');
+	return is_secret(setting) || is_url_with_account ? "…" : value;
+}
+
 static int read_settings(
 	struct config *config, const struct config_sources *sources, char error[CONFIG_ERROR_BYTES])
 {
@@ -185,8 +192,7 @@ static int read_settings(
 		const char *value = source_get(sources, setting->variable);
 		if (value && (strlen(value) > setting->bytes_max || !setting->is_legal(value))) {
 			snprintf(error, CONFIG_ERROR_BYTES, "%s is '%.100s': it must be %s",
-				setting->variable, is_secret(setting) ? "…" : value,
-				setting->legal);
+				setting->variable, shown_value(setting, value), setting->legal);
 			return -1;
 		}
 		char **place = setting_place(config, setting);

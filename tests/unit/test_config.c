@@ -125,6 +125,17 @@ Test(config, a_url_needs_a_token_and_never_shows_it)
 	cr_assert(strstr(error, "geheim") == NULL);
 }
 
+/* Everybody on the host may read why a configuration is not used. */
+Test(config, an_account_in_a_url_is_not_shown)
+{
+	struct config config;
+	char error[CONFIG_ERROR_BYTES];
+	cr_assert(eq(int, LOAD(config, error, "NIXFLEET_URL", "https://me:geheim@x"), -1));
+	cr_assert(strstr(error, "NIXFLEET_URL is '…'") != NULL, "%s", error);
+	cr_assert(eq(int, LOAD(config, error, "NIXFLEET_REPO_URL", "-https://me:geheim@x/r"), -1));
+	cr_assert(strstr(error, "geheim") == NULL, "%s", error);
+}
+
 Test(config, a_token_file_holds_it_bare_or_as_a_variable)
 {
 	static const char *const contents[] = {
