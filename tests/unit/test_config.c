@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <assert.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
@@ -253,4 +254,46 @@ Test(config, a_file_ranks_below_the_environment)
 	cr_assert(eq(str, config.branch, "next"));
 	cr_assert(eq(str, config.location, "work"));
 	config_finish(&config);
+}
+
+/* What config_pack must carry: one that is new here is compared below. */
+struct whole_config {
+#define SETTING(field, variable, check, bytes_max, fallback, legal) char *field;
+#include "supervisor/settings.def"
+#undef SETTING
+	enum protocol protocol;
+	enum log_level level;
+	uint64_t interval_ms, spread_ms;
+	bool is_isolated;
+	char *user, *home, *file;
+	struct config_file lines;
+};
+static_assert(sizeof(struct whole_config) == sizeof(struct config), "a member is new");
+
+Test(config, all_of_it_is_packed)
+{
+	struct config config, again;
+	struct bytes packed;
+	load_file(&config, "NIXFLEET_URL=wss://x/ws\nNIXFLEET_TOKEN=t\nNIXFLEET_INTERVAL=2.5\n"
+			   "NIXFLEET_RECONNECT_SPREAD=7\nNIXFLEET_REPO_URL=https://x/r\n"
+			   "NIXFLEET_LOG_LEVEL=error\nNIXFLEET_TIMEOUT_PULL=90\n");
+	bytes_init(&packed, CONFIG_PACKED_BYTES_MAX);
+	config_pack(&config, &packed);
+	config_unpack(&again, (struct text){(const char *)packed.data, packed.size});
+#define SETTING(field, variable, check, bytes_max, fallback, legal) \
+	cr_expect(eq(str, again.field, config.field), variable);
+#include "supervisor/settings.def"
+#undef SETTING
+	cr_expect(eq(int, (int)again.protocol, PROTOCOL_WEBSOCKET));
+	cr_expect(eq(int, (int)again.level, LOG_LEVEL_ERROR));
+	cr_expect(eq(u64, again.interval_ms, 2500));
+	cr_expect(eq(u64, again.spread_ms, 7000));
+	cr_expect(again.is_isolated);
+	cr_expect(eq(str, again.user, config.user));
+	cr_expect(eq(str, again.home, config.home));
+	cr_expect(eq(str, again.file, config.file));
+	cr_expect(eq(u64, config_timeout_ms(&again, "pull", 7), 90000));
+	config_finish(&config);
+	config_finish(&again);
+	bytes_finish(&packed);
 }
