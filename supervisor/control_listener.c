@@ -50,10 +50,13 @@ static int remove_socket(const char *path, const char **call)
 	return unlink(path);
 }
 
-/* Between bind and chmod the mode is narrower, and until it listens nobody can connect. */
-static int bind_at(const char *path, const char **call)
+/* Between bind and chmod the mode is narrower, and until it listens nobody can connect. The
+ * listening descriptor, or -1 with errno and the call. */
+static int bind_at(struct control_listener *listener, const char **call)
 {
+	const char *path = listener->path;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat info;
 	*call = "path";
 	if (strlen(path) >= sizeof(address.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -73,6 +76,11 @@ static int bind_at(const char *path, const char **call)
 	*call = "chmod";
 	if (chmod(path, 0666) < 0)
 		return -1;
+	*call = "lstat";
+	if (lstat(path, &info) < 0)
+		return -1;
+	listener->device = info.st_dev;
+	listener->inode = info.st_ino;
 	*call = "listen";
 	if (listen(fd, CONTROL_BACKLOG) < 0)
 		return -1;
@@ -96,7 +104,7 @@ static int begin(struct control_listener *listener, const char **call)
 	if (platform_watch_open(&listener->watch, listener->folder) < 0)
 		log_warn("%s is not made again when it is removed: %s", listener->path,
 			strerror(errno));
-	listener->fd = bind_at(listener->path, call);
+	listener->fd = bind_at(listener, call);
 	if (listener->fd < 0) {
 		int kept = errno;
 		platform_watch_close(&listener->watch);
@@ -123,16 +131,17 @@ static void end(struct control_listener *listener)
 static void begin_anew(struct control_listener *listener)
 {
 	char error[CONFIG_ERROR_BYTES];
-	const char *call = "mkdir";
+	const char *call;
 	own_fd folder = folder_open(listener->folder, 0755, error);
 	if (folder >= 0 && begin(listener, &call) == 0) {
 		log_warn("%s was removed and is there again", listener->path);
 		listener->due = MONO_NEVER;
 		return;
 	}
+	if (folder >= 0)
+		snprintf(error, sizeof(error), "%s: %s", call, strerror(errno));
 	if (listener->due.ns == MONO_NEVER.ns)
-		log_warn("%s was removed and cannot be made again yet: %s: %s", listener->path,
-			call, strerror(errno));
+		log_warn("%s was removed and cannot be made again yet: %s", listener->path, error);
 	listener->due = mono_after(mono_now(), CONTROL_LISTEN_AGAIN_MS);
 }
 
@@ -147,7 +156,10 @@ int control_listener_open(struct control_listener *listener, struct event_base *
 
 void control_listener_close(struct control_listener *listener)
 {
-	unlink(listener->path);
+	struct stat info;
+	if (listener->fd >= 0 && lstat(listener->path, &info) == 0 &&
+		info.st_dev == listener->device && info.st_ino == listener->inode)
+		unlink(listener->path);
 	end(listener);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <sys/types.h>
 
 #include "proto/base/limits.h"
 #include "proto/base/time.h"
@@ -18,6 +19,8 @@ struct control_listener {
 	char folder[PATH_BYTES_MAX + 1];
 	char path[PATH_BYTES_MAX + 1];
 	int fd; /* -1: it was removed, and could not be made again yet */
+	dev_t device;
+	ino_t inode; /* of the socket's file, which tells it from another one at its path */
 	struct event *acceptable;
 	struct platform_watch watch; /* of the folder */
 	struct event *changed;
@@ -29,7 +32,7 @@ struct control_listener {
  * needs no control_listener_close. */
 int control_listener_open(struct control_listener *listener, struct event_base *base,
 	const char *folder, const char **call);
-/* Removes the socket. */
+/* Removes the socket, and nothing else that is at its path. */
 void control_listener_close(struct control_listener *listener);
 /* After is_changed: makes it again where it was removed. */
 void control_listener_work(struct control_listener *listener);

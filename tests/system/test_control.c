@@ -340,6 +340,11 @@ Test(control, s27_what_took_the_sockets_place_is_left_alone)
 	/* Until it goes. */
 	cr_assert(eq(int, unlink(path), 0));
 	cr_assert(world_until(&world, 2000, answers, NULL), "%s", world_log(&world));
+	/* A stop removes it no more than a start does. */
+	world_file(&world, "run/mine", "mine", 0600);
+	cr_assert(eq(int, rename(mine, path), 0));
+	cr_assert(eq(int, world_agent_stop(&world), 0));
+	cr_assert(eq(int, access(path, F_OK), 0));
 }
 
 static void fill_pipe(const char *path)
