@@ -54,7 +54,7 @@ static void refuse(struct shell *shell, uint64_t client, const char *why)
 }
 
 /* Takes config over. */
-static void use(struct shell *shell, struct config *config)
+static void use(struct shell *shell, uint64_t client, struct config *config)
 {
 	char said[SAID_BYTES];
 	struct rules_event event = shell_event(EVENT_RELOADED);
@@ -69,28 +69,28 @@ static void use(struct shell *shell, struct config *config)
 		event.reloaded.is_restart ? ": the worker starts anew with it" : "");
 	log_info("%s", said);
 	shell_turn(shell, &event);
-	control_reply_said(shell->control, shell->reload.client, true, text_of(said));
+	control_reply_said(shell->control, client, true, text_of(said));
 }
 
-static void judge(struct shell *shell, const struct reload_read *read)
+static void judge(struct shell *shell, uint64_t client, const struct reload_read *read)
 {
 	struct config config;
 	if (!read->is_done) {
-		refuse(shell, shell->reload.client, "the process that read it died");
+		refuse(shell, client, "the process that read it died");
 		return;
 	}
 	if (*read->error) {
-		refuse(shell, shell->reload.client, read->error);
+		refuse(shell, client, read->error);
 		return;
 	}
 	config_unpack(&config, (struct text){read->packed, read->size});
 	if (!differs(config.host, shell->config.host) &&
 		!differs(config.state_dir, shell->config.state_dir) &&
 		!differs(config.runtime_dir, shell->config.runtime_dir)) {
-		use(shell, &config);
+		use(shell, client, &config);
 		return;
 	}
-	refuse(shell, shell->reload.client,
+	refuse(shell, client,
 		"host name and folders belong to the lock; restart the agent to change them");
 	config_finish(&config);
 }
@@ -166,16 +166,22 @@ void reload_begin(struct shell *shell, uint64_t client)
 void reload_exited(struct child *child, int status)
 {
 	struct shell *shell = child->shell;
-	struct reload *reload = &shell->reload;
-	bool is_wanted = reload->is_wanted;
+	struct reload ended = shell->reload;
 	(void)status;
-	if (reload->state == RELOAD_READING)
-		judge(shell, reload->read);
-	bytes_wipe(reload->read, sizeof(*reload->read));
-	munmap(reload->read, sizeof(*reload->read));
-	*reload = (struct reload){.state = RELOAD_NONE, .due = MONO_NEVER};
-	if (is_wanted)
+	/* Before the verdict: its time is no longer up, and its process is nobody to be killed. */
+	shell->reload = (struct reload){.state = RELOAD_NONE, .due = MONO_NEVER};
+	if (ended.state == RELOAD_READING)
+		judge(shell, ended.client, ended.read);
+	bytes_wipe(ended.read, sizeof(*ended.read));
+	munmap(ended.read, sizeof(*ended.read));
+	if (ended.is_wanted)
 		begin(shell, 0);
+}
+
+void reload_away(struct shell *shell)
+{
+	if (shell->reload.state == RELOAD_READING)
+		shell->reload.due = mono_after(mono_now(), RELOAD_MS);
 }
 
 struct mono reload_due(struct shell *shell, struct mono now)

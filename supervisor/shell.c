@@ -334,6 +334,7 @@ static void notice_absence(struct shell *shell)
 		return;
 	struct rules_event away = shell_event(EVENT_AWAY);
 	log_warn("this process was not scheduled for %llu ms", (unsigned long long)late_ms);
+	reload_away(shell);
 	shell_turn(shell, &away);
 }
 

@@ -145,6 +145,8 @@ struct rules_event shell_event(enum rules_event_type type);
 /* Reads the configuration again; a bad one is not used. client: who is answered, or 0. */
 void reload_begin(struct shell *shell, uint64_t client);
 void reload_exited(struct child *child, int status);
+/* Nobody ran for a while: its time begins again. */
+void reload_away(struct shell *shell);
 /* Gives up one that takes too long; when that is due. */
 struct mono reload_due(struct shell *shell, struct mono now);
 

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/base/limits.h"
 #include "tests/system/hung_disk.h"
 #include "tests/system/world.h"
 
@@ -1007,11 +1008,12 @@ static void point_configuration_at(const char *target)
 	cr_assert(eq(int, symlink(target, path), 0));
 }
 
-Test(nfctl, s18_a_configuration_on_a_disk_that_hangs_holds_nothing_up)
+/* An agent that reads its configuration again, for a client, from a disk that hangs. */
+static pid_t begin_hung_reload(char *path)
 {
-	char path[WORLD_TEXT_BYTES], text[WORLD_TEXT_BYTES], *said;
+	char text[WORLD_TEXT_BYTES];
 	world_open(&world, NULL);
-	snprintf(path, sizeof(path), "%s/hung", world.folder);
+	snprintf(path, WORLD_TEXT_BYTES, "%s/hung", world.folder);
 	cr_assert(eq(int, mkdir(path, 0700), 0));
 	hung_disk_begin();
 	pid_t server = hung_disk_mount(path);
@@ -1028,6 +1030,13 @@ Test(nfctl, s18_a_configuration_on_a_disk_that_hangs_holds_nothing_up)
 	snprintf(text, sizeof(text), "reload > %s/reload.txt 2>&1 &", world.folder);
 	cr_assert(eq(int, world_nfctl(&world, text, NULL), 0));
 	usleep(500000);
+	return server;
+}
+
+Test(nfctl, s18_a_configuration_on_a_disk_that_hangs_holds_nothing_up)
+{
+	char path[WORLD_TEXT_BYTES], *said;
+	pid_t server = begin_hung_reload(path);
 	uint64_t start = world_ms();
 	cr_assert(eq(int, world_nfctl(&world, "status", &said), 0), "%s", said);
 	cr_assert(strstr(said, "reading the configuration is given up") != NULL, "%s", said);
@@ -1044,6 +1053,20 @@ Test(nfctl, s18_a_configuration_on_a_disk_that_hangs_holds_nothing_up)
 	usleep(500000);
 	expect("reload", 0, "the configuration was read again");
 	cr_assert(world_status_is(&world, "health=0"));
+}
+
+Test(nfctl, s13_a_configuration_is_not_given_up_for_a_time_when_nobody_ran)
+{
+	char path[WORLD_TEXT_BYTES];
+	pid_t server = begin_hung_reload(path);
+	kill(world.agent, SIGSTOP);
+	usleep((RELOAD_MS + SUPERVISOR_AWAY_MS + 500) * 1000);
+	hung_disk_end(server, path);
+	usleep(200000);
+	kill(world.agent, SIGCONT);
+	cr_assert(world_until(&world, 5000, world_status_is, "health=1"));
+	expect("status", 1, "agent.conf cannot be read");
+	cr_assert(strstr(content("reload.txt"), "agent.conf cannot be read") != NULL);
 }
 
 Test(nfctl, diagnostics_leave_a_disk_that_hangs)
