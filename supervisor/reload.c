@@ -14,7 +14,8 @@
 #include "supervisor/platform.h"
 #include "supervisor/shell.h"
 
-#define SAID_BYTES (CONFIG_ERROR_BYTES + 64)
+/* What a frame of the control socket holds; a longer reason is cut. */
+#define SAID_BYTES (REASON_BYTES_MAX + 1)
 
 struct reload_read {
 	bool is_done;                   /* the rest is filled in */
@@ -47,8 +48,7 @@ static void refuse(struct shell *shell, uint64_t client, const char *why)
 	char said[SAID_BYTES];
 	snprintf(said, sizeof(said), "the new configuration is not used: %s", why);
 	log_error("%s", said);
-	snprintf(shell->config_trouble, sizeof(shell->config_trouble), "%.*s", REASON_BYTES_MAX,
-		said);
+	memcpy(shell->config_trouble, said, sizeof(said));
 	shell_tell_manager(shell);
 	control_reply_said(shell->control, client, false, text_of(said));
 }

@@ -238,6 +238,28 @@ Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 	cr_assert(world_status_is(&world, "health=0"));
 }
 
+/* A reason that its field does not hold is cut; its client is told what there is of it. */
+Test(nfctl, reload_answers_with_a_long_error_too)
+{
+	char name[201], text[WORLD_TEXT_BYTES * 2], path[WORLD_TEXT_BYTES];
+	world_open(&world, NULL);
+	memset(name, 'a', 200);
+	name[200] = '\0';
+	snprintf(path, sizeof(path), "%s/%s", world.folder, name);
+	cr_assert(eq(int, mkdir(path, 0700), 0));
+	snprintf(text, sizeof(text), "%s/%s.conf", name, name);
+	world_file(&world, text, "", 0600);
+	snprintf(text, sizeof(text), "#!/bin/sh\nexec \"$1\" --config %s/%s.conf\n", path, name);
+	world_file(&world, "launch", text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_agent_start(&world);
+	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
+	snprintf(text, sizeof(text), "%s/%s.conf", path, name);
+	cr_assert(eq(int, unlink(text), 0));
+	expect("reload", 2, "the new configuration is not used: /");
+}
+
 /* The account's name and home come from the name service, which may need the network. */
 Test(nfctl, reload_does_not_wait_for_the_name_service)
 {
