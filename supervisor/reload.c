@@ -72,6 +72,13 @@ static void use(struct shell *shell, uint64_t client, struct config *config)
 	control_reply_said(shell->control, client, true, text_of(said));
 }
 
+/* What is taken at the start alone, by the lock or by the list of the host's own commands. */
+static bool is_for_a_start(const struct config *a, const struct config *b)
+{
+	return differs(a->host, b->host) || differs(a->state_dir, b->state_dir) ||
+	       differs(a->runtime_dir, b->runtime_dir) || differs(a->ops_dir, b->ops_dir);
+}
+
 static void judge(struct shell *shell, uint64_t client, const struct reload_read *read)
 {
 	struct config config;
@@ -84,14 +91,12 @@ static void judge(struct shell *shell, uint64_t client, const struct reload_read
 		return;
 	}
 	config_unpack(&config, (struct text){read->packed, read->size});
-	if (!differs(config.host, shell->config.host) &&
-		!differs(config.state_dir, shell->config.state_dir) &&
-		!differs(config.runtime_dir, shell->config.runtime_dir)) {
+	if (!is_for_a_start(&config, &shell->config)) {
 		use(shell, client, &config);
 		return;
 	}
 	refuse(shell, client,
-		"host name and folders belong to the lock; restart the agent to change them");
+		"host name and folders are taken at the start; restart the agent to change them");
 	config_finish(&config);
 }
 
@@ -175,7 +180,7 @@ void reload_exited(struct child *child, int status)
 	bytes_wipe(ended.read, sizeof(*ended.read));
 	munmap(ended.read, sizeof(*ended.read));
 	if (ended.is_wanted)
-		begin(shell, 0);
+		reload_begin(shell, 0);
 }
 
 void reload_away(struct shell *shell)

@@ -233,6 +233,9 @@ Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 	expect("doctor", 2, "the new configuration is not used: NIXFLEET_BRANCH is '-x'");
 	world_file(&world, "agent.conf", "no sense\n", 0600);
 	expect("reload", 2, "line 1, is not of the form KEY=VALUE");
+	/* Commands of the host's own are read at the start alone. */
+	world_file(&world, "agent.conf", "NIXFLEET_OPS_DIR=/tmp/other\n", 0600);
+	expect("reload", 2, "restart the agent to change");
 	world_file(&world, "agent.conf", "NIXFLEET_LOCATION=work\n", 0600);
 	expect("reload", 0, "the configuration was read again");
 	cr_assert(world_status_is(&world, "health=0"));
