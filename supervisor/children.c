@@ -39,7 +39,7 @@ static const struct {
 	[CHILD_STORE] = {store_readable, store_exited, STORE_CHILDREN_MAX + 4},
 	[CHILD_ADOPTED] = {adopted_readable, adopted_exited, SHELL_ADOPTED_MAX},
 	[CHILD_ANSWER] = {no_readable, no_exited, SHELL_ANSWERS_MAX},
-	[CHILD_RELOAD] = {no_readable, reload_exited, 2}, /* one ends, the next begins */
+	[CHILD_RELOAD] = {no_readable, reload_exited, 1},
 };
 
 int child_socketpair(int ends[2])
@@ -152,30 +152,52 @@ void child_flush(struct child *child)
 		event_add(child->writable, NULL);
 }
 
+static struct child *find_pid(struct shell *shell, pid_t pid)
+{
+	for (uint32_t i = 0; i < SHELL_CHILDREN_MAX; i++) {
+		if (shell->children[i].kind != CHILD_FREE && shell->children[i].pid == pid)
+			return &shell->children[i];
+	}
+	return NULL;
+}
+
+/* What it said before it ended counts: a command that was handed over, a result. */
+static void hear_out(struct child *child)
+{
+	for (int more = 0; more < READS_AT_END_MAX && child->channel.fd >= 0 &&
+			   child->channel.state == CHANNEL_OPEN;
+		more++)
+		kinds[child->kind].readable(child);
+}
+
+/* Its number is nobody else's until it is reaped, so it may be signaled up to then; and its place
+ * is free for who comes after it, whom its end may start. */
+static void reap(struct shell *shell, pid_t pid)
+{
+	int status = 0;
+	struct child *child = find_pid(shell, pid);
+	struct child ended = {.kind = CHILD_FREE, .channel = {.fd = -1}};
+	if (child)
+		hear_out(child);
+	waitpid(pid, &status, 0); /* does not wait: it has ended */
+	if (child) {
+		ended = *child;
+		*child = (struct child){.kind = CHILD_FREE, .channel = {.fd = -1}};
+	}
+	kinds[ended.kind].exited(&ended, status);
+	child_remove(&ended);
+}
+
 /* Orphans of dead runners come to us too (subreaper) and are only reaped. */
 bool children_reap(struct shell *shell)
 {
-	int status;
 	for (int i = 0; i < REAPED_A_TURN_MAX; i++) {
-		pid_t pid = waitpid(-1, &status, WNOHANG);
-		if (pid < 0 && errno == EINTR)
+		siginfo_t ended = {.si_pid = 0};
+		if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == EINTR)
 			continue;
-		if (pid <= 0)
+		if (ended.si_pid <= 0)
 			return true;
-		for (uint32_t at = 0; at < SHELL_CHILDREN_MAX; at++) {
-			struct child *child = &shell->children[at];
-			if (child->kind == CHILD_FREE || child->pid != pid)
-				continue;
-			/* What it said before it ended counts: a command that was handed over, a
-			 * result. */
-			for (int more = 0; more < READS_AT_END_MAX && child->channel.fd >= 0 &&
-					   child->channel.state == CHANNEL_OPEN;
-				more++)
-				kinds[child->kind].readable(child);
-			kinds[child->kind].exited(child, status);
-			child_remove(child);
-			break;
-		}
+		reap(shell, ended.si_pid);
 	}
 	return false;
 }

@@ -48,6 +48,15 @@ static void expect(const char *words, int code, const char *said)
 	free(output);
 }
 
+/* The agent's next start takes this file of the world's folder for its configuration. */
+static void configure_by(const char *name)
+{
+	char text[WORLD_TEXT_BYTES * 2];
+	snprintf(text, sizeof(text), "#!/bin/sh\nexec \"$1\" --config %s/%s\n", world.folder, name);
+	world_file(&world, "launch", text, 0755);
+	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+}
+
 /* A shell script whose $NFCTL is nfctl and $FOLDER the world's; its exit code. */
 static int script(const char *text, char **output)
 {
@@ -215,13 +224,9 @@ Test(nfctl, watch_fits_the_terminal_follows_its_size_and_ends_by_ctrl_c)
 
 Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 {
-	char script_text[WORLD_TEXT_BYTES * 2];
 	world_open(&world, NULL);
 	world_file(&world, "agent.conf", "NIXFLEET_LOCATION=home\n", 0600);
-	snprintf(script_text, sizeof(script_text),
-		"#!/bin/sh\nexec \"$1\" --config %s/agent.conf\n", world.folder);
-	world_file(&world, "launch", script_text, 0755);
-	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	configure_by("agent.conf");
 	world_agent_start(&world);
 	world_stub(&world, "reboot", "#!/bin/sh\nexit 0\n");
 	cr_assert(world_until(&world, 20000, world_status_is, "health=0"), "%s", world_log(&world));
@@ -241,6 +246,42 @@ Test(nfctl, reload_answers_with_the_error_and_keeps_the_good_one)
 	cr_assert(world_status_is(&world, "health=0"));
 }
 
+static bool has_another_worker(struct world *world, void *former)
+{
+	pid_t worker = world_worker(world);
+	return worker > 0 && worker != *(pid_t *)former;
+}
+
+Test(nfctl, reload_starts_a_worker_with_the_new_settings)
+{
+	static const char *const settings[] = {"LOCATION=work", "INTERVAL=0.7", "LOG_LEVEL=debug"};
+	char line[64];
+	world_open(&world, "");
+	world_file(&world, "token", "shared-token", 0600);
+	world_set(&world, "NIXFLEET_TOKEN", NULL);
+	world_set(&world, "NIXFLEET_TOKEN_FILE", "%s/token", world.folder);
+	world_set(&world, "NIXFLEET_INTERVAL", NULL);
+	world_set(&world, "NIXFLEET_LOG_LEVEL", NULL);
+	world_file(&world, "agent.conf", "", 0600);
+	configure_by("agent.conf");
+	world_agent_start_registered(&world);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		pid_t former = world_worker(&world);
+		snprintf(line, sizeof(line), "NIXFLEET_%s\n", settings[i]);
+		world_file(&world, "agent.conf", line, 0600);
+		expect("reload", 0, "the worker starts anew with it");
+		cr_assert(world_until(&world, 10000, has_another_worker, &former), "%s",
+			world_log(&world));
+		cr_assert(eq(int, kill(world.agent, 0), 0));
+	}
+	world_file(&world, "token", "another-token", 0600);
+	expect("reload", 0, "the worker starts anew with it");
+	cr_assert(
+		world_until(&world, 10000, world_status_is, "why=the dashboard refuses the token"),
+		"%s", world_log(&world));
+	expect("reload", 0, "the configuration was read again\n");
+}
+
 /* A reason that its field does not hold is cut; its client is told what there is of it. */
 Test(nfctl, reload_answers_with_a_long_error_too)
 {
@@ -252,9 +293,7 @@ Test(nfctl, reload_answers_with_a_long_error_too)
 	cr_assert(eq(int, mkdir(path, 0700), 0));
 	snprintf(text, sizeof(text), "%s/%s.conf", name, name);
 	world_file(&world, text, "", 0600);
-	snprintf(text, sizeof(text), "#!/bin/sh\nexec \"$1\" --config %s/%s.conf\n", path, name);
-	world_file(&world, "launch", text, 0755);
-	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	configure_by(text);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
@@ -1045,10 +1084,7 @@ static pid_t begin_hung_reload(char *path)
 	world_file(&world, "good.conf", "NIXFLEET_LOCATION=home\n", 0600);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
 	point_configuration_at("good.conf");
-	snprintf(text, sizeof(text), "#!/bin/sh\nexec \"$1\" --config %s/agent.conf\n",
-		world.folder);
-	world_file(&world, "launch", text, 0755);
-	snprintf(world.launcher, sizeof(world.launcher), "%s/launch", world.folder);
+	configure_by("agent.conf");
 	world_agent_start(&world);
 	cr_assert(world_until(&world, 10000, world_status_is, "health=0"), "%s", world_log(&world));
 	point_configuration_at("hung/agent.conf");
