@@ -97,34 +97,46 @@ static struct event *add_event(
 	return event;
 }
 
-/* The watch comes first, so that no removal is missed. Where the kernel gives none, only a removed
- * socket stays so. */
-static int begin(struct control_listener *listener, const char **call)
+static void stop_watching(struct control_listener *listener)
 {
-	if (platform_watch_open(&listener->watch, listener->folder) < 0)
+	if (listener->changed)
+		event_free(listener->changed);
+	listener->changed = NULL;
+	platform_watch_close(&listener->watch);
+}
+
+/* Whatever folder is there now. Where the kernel gives no watch, only a removed socket stays so. */
+static void watch(struct control_listener *listener)
+{
+	stop_watching(listener);
+	if (platform_watch_open(&listener->watch, listener->folder) == 0)
+		listener->changed = add_event(listener, listener->watch.fd, on_changed);
+	else if (errno != ENOENT) /* the folder is made next */
 		log_warn("%s is not made again when it is removed: %s", listener->path,
 			strerror(errno));
+}
+
+/* The watch comes first, so that no removal is missed. */
+static int begin(struct control_listener *listener, const char **call)
+{
+	watch(listener);
 	listener->fd = bind_at(listener, call);
 	if (listener->fd < 0) {
 		int kept = errno;
-		platform_watch_close(&listener->watch);
+		stop_watching(listener);
 		errno = kept;
 		return -1;
 	}
 	listener->acceptable = add_event(listener, listener->fd, on_accept);
-	if (listener->watch.fd >= 0)
-		listener->changed = add_event(listener, listener->watch.fd, on_changed);
 	return 0;
 }
 
 static void end(struct control_listener *listener)
 {
-	if (listener->changed)
-		event_free(listener->changed);
 	if (listener->acceptable)
 		event_free(listener->acceptable);
-	listener->changed = listener->acceptable = NULL;
-	platform_watch_close(&listener->watch);
+	listener->acceptable = NULL;
+	stop_watching(listener);
 	fd_drop(&listener->fd);
 }
 
@@ -148,7 +160,8 @@ static void begin_anew(struct control_listener *listener)
 int control_listener_open(struct control_listener *listener, struct event_base *base,
 	const char *folder, const char **call)
 {
-	*listener = (struct control_listener){.base = base, .due = MONO_NEVER};
+	*listener = (struct control_listener){
+		.base = base, .fd = -1, .watch = {-1, -1}, .due = MONO_NEVER};
 	snprintf(listener->folder, sizeof(listener->folder), "%s", folder);
 	snprintf(listener->path, sizeof(listener->path), "%.1000s/control.sock", folder);
 	return begin(listener, call);
@@ -167,7 +180,7 @@ void control_listener_work(struct control_listener *listener)
 {
 	struct stat info;
 	listener->is_changed = false;
-	platform_watch_drain(&listener->watch);
+	watch(listener); /* anew: another folder may have taken the place of the one before */
 	if (lstat(listener->path, &info) == 0 || errno != ENOENT)
 		return;
 	end(listener);

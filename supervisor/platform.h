@@ -38,8 +38,6 @@ struct platform_watch {
 
 /* 0, or -1 with errno; it is closed then. */
 int platform_watch_open(struct platform_watch *watch, const char *folder);
-/* Empties it. */
-void platform_watch_drain(struct platform_watch *watch);
 void platform_watch_close(struct platform_watch *watch);
 
 /* Runners whose own runner dies are handed to this process. 0, or -1 with errno. */

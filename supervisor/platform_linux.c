@@ -99,12 +99,6 @@ int platform_watch_open(struct platform_watch *watch, const char *folder)
 	return 0;
 }
 
-void platform_watch_drain(struct platform_watch *watch)
-{
-	char events[4096];
-	(void)!read(watch->fd, events, sizeof(events)); /* what is left wakes the loop again */
-}
-
 void platform_watch_close(struct platform_watch *watch)
 {
 	fd_drop(&watch->fd);

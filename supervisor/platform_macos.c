@@ -86,13 +86,6 @@ int platform_watch_open(struct platform_watch *watch, const char *folder)
 	return 0;
 }
 
-void platform_watch_drain(struct platform_watch *watch)
-{
-	struct kevent event;
-	const struct timespec at_once = {0, 0};
-	kevent(watch->fd, NULL, 0, &event, 1, &at_once);
-}
-
 void platform_watch_close(struct platform_watch *watch)
 {
 	fd_drop(&watch->fd);

@@ -347,6 +347,25 @@ Test(control, s27_what_took_the_sockets_place_is_left_alone)
 	cr_assert(eq(int, access(path, F_OK), 0));
 }
 
+/* The folder that is watched is the one at the path, whichever that is. */
+Test(control, s27_a_folder_that_was_exchanged_is_watched_too)
+{
+	char path[WORLD_TEXT_BYTES], run[WORLD_TEXT_BYTES], other[WORLD_TEXT_BYTES];
+	begin();
+	snprintf(run, sizeof(run), "%s/run", world.folder);
+	snprintf(other, sizeof(other), "%s/other", world.folder);
+	snprintf(path, sizeof(path), "%s/run/control.sock", world.folder);
+	cr_assert(eq(int, mkdir(other, 0755), 0));
+	world_file(&world, "other/control.sock", "mine", 0600);
+	cr_assert(eq(int, renameat2(AT_FDCWD, run, AT_FDCWD, other, RENAME_EXCHANGE), 0));
+	usleep(500000);
+	struct stat info;
+	cr_assert(eq(int, stat(path, &info), 0));
+	cr_assert(eq(i64, info.st_size, 4));
+	cr_assert(eq(int, unlink(path), 0));
+	cr_assert(world_until(&world, 2000, answers, NULL), "%s", world_log(&world));
+}
+
 static void fill_pipe(const char *path)
 {
 	static const char bytes[4096];
