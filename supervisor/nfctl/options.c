@@ -61,7 +61,7 @@ static const struct {
 	{{"--wait", 'w', NULL, "show the output and exit with the command's code", "run"},
 		OPTION_FLAG, AT(wait)},
 	{{"--kill", 'k', NULL, "end it at once", "cancel"}, OPTION_FLAG, AT(kill)},
-	{{"--for", 0, "TIME", "end the pause by itself after this, such as 90s, 2h30m or 1d",
+	{{"--for", 0, "TIME", "end the pause by itself after this: 90s, 2h30m or 1d, 366d at most",
 		 "pause"},
 		OPTION_DURATION, AT(pause_ms)},
 	{{"--reason", 0, "TEXT", "what people are told, 200 bytes at most", "pause"}, OPTION_TEXT,
