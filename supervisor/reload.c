@@ -65,8 +65,9 @@ static void use(struct shell *shell, uint64_t client, struct config *config)
 	shell->config = *config;
 	shell->config_trouble[0] = '\0';
 	log_set_level(config->level);
+	bool is_told = event.reloaded.is_restart && config->protocol != PROTOCOL_NONE;
 	snprintf(said, sizeof(said), "the configuration was read again%s",
-		event.reloaded.is_restart ? ": the worker starts anew with it" : "");
+		is_told ? ": the worker starts anew with it" : "");
 	log_info("%s", said);
 	shell_turn(shell, &event);
 	control_reply_said(shell->control, client, true, text_of(said));
