@@ -151,7 +151,8 @@ void reload_away(struct shell *shell);
 struct mono reload_due(struct shell *shell, struct mono now);
 
 /* ---- children.c ---- */
-/* A free place of this kind, or NULL (too many). fd is taken over; -1: none. */
+/* Takes a place of this kind, of which one is free: who forks has asked child_count(). fd is taken
+ * over; -1: none. */
 struct child *child_add(struct shell *shell, enum child_kind kind, pid_t pid, int fd);
 void child_remove(struct child *child);
 struct child *child_find(struct shell *shell, enum child_kind kind);
