@@ -112,7 +112,7 @@ static void reloaded(
 		return;
 	rules->protocol = event->reloaded.protocol;
 	rules->is_other_dashboard = rules->is_other_dashboard || event->reloaded.is_other_dashboard;
-	if (was_standalone)
+	if (was_standalone || rules->protocol == PROTOCOL_NONE)
 		gate_start(rules, actions);
 	if (was_standalone && rules->worker.state == WORKER_NONE)
 		worker_start(rules, actions);

@@ -101,3 +101,17 @@ Test(rules_gate, a_shut_one_says_why)
 	world_step(&world, event);
 	cr_assert(eq(str, world.rules.gate.reason, "no route to host"));
 }
+
+Test(rules_gate, a_host_that_has_no_dashboard_any_more_waits_for_no_network)
+{
+	world_start(&world, PROTOCOL_HTTP);
+	world_probed(&world, false);
+	struct rules_event event = world_event(&world, EVENT_RELOADED);
+	event.reloaded.is_restart = event.reloaded.is_other_dashboard = true;
+	event.reloaded.protocol = PROTOCOL_NONE;
+	world_step(&world, event);
+	cr_assert(eq(int, (int)world.rules.gate.state, GATE_NONE));
+	world_worker_exits(&world);
+	world_pass(&world, 2 * GATE_OPEN_ANYWAY_MS);
+	cr_assert(eq(u32, world_count(&world, ACTION_PROBE), 0));
+}
