@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "supervisor/rules.h"
@@ -133,4 +134,132 @@ static inline void world_up(struct world *world, enum protocol protocol)
 		return;
 	world_probed(world, true);
 	world_ready(world);
+}
+
+/* The dashboard's worker hands over a command; the run's place, as the store action names it. */
+static inline uint32_t world_ask(struct world *world, const char *command, uint64_t request)
+{
+	world_says(world, (struct message){.type = MESSAGE_RUN,
+				  .run = {.request = request, .command = text_of(command)}});
+	const struct rules_action *action = world_stored(world, ACT_ACCEPT);
+	cr_assert(action != NULL);
+	return action->run;
+}
+
+/* And the disk takes it. */
+static inline uint32_t world_accept(struct world *world, const char *command, uint64_t request)
+{
+	uint32_t run = world_ask(world, command, request);
+	world_done(world, ACT_ACCEPT, run, 0);
+	return run;
+}
+
+/* A client of the control socket asks for it. */
+static inline void world_client_asks(struct world *world, const char *command)
+{
+	struct rules_event event = world_event(world, EVENT_ASKED_RUN);
+	event.asked_run.client = 3;
+	event.asked_run.command = text_of(command);
+	world_step(world, event);
+}
+
+static inline const struct rules_action *world_replied(const struct world *world)
+{
+	for (uint32_t i = 0; i < world->actions.count; i++) {
+		if (world->actions.list[i].type == ACTION_REPLY)
+			return &world->actions.list[i];
+	}
+	return NULL;
+}
+
+static inline void world_runner_begins(struct world *world, uint32_t run)
+{
+	struct rules_event event = world_event(world, EVENT_RUNNER_REPORTED_START);
+	event.runner_started.run = run;
+	world_step(world, event);
+}
+
+/* Accepted, and its runner began it. */
+static inline uint32_t world_begin(struct world *world, const char *command, uint64_t request)
+{
+	uint32_t run = world_accept(world, command, request);
+	world_runner_begins(world, run);
+	return run;
+}
+
+/* is_kept: the runner's disk took the result. */
+static inline void world_runner_ends(struct world *world, uint32_t run, int64_t code, bool is_kept)
+{
+	struct rules_event event = world_event(world, EVENT_RUNNER_REPORTED_RESULT);
+	event.result.run = run;
+	event.result.outcome = OUTCOME_EXITED;
+	event.result.code = code;
+	event.result.reason = text_of("why");
+	event.result.summary = text_of("7/8 pass");
+	event.result.is_kept = is_kept;
+	world_step(world, event);
+}
+
+static inline void world_runner_exits(struct world *world, uint32_t run)
+{
+	struct rules_event event = world_event(world, EVENT_RUNNER_EXITED);
+	event.runner_exited.run = run;
+	event.runner_exited.why = TEXT_NONE;
+	world_step(world, event);
+}
+
+/* The dashboard has its outcome. */
+static inline void world_delivered(struct world *world, uint32_t run)
+{
+	world_says(world, (struct message){.type = MESSAGE_DELIVERED,
+				  .delivered = {.run = text_of(world->rules.runs[run].name)}});
+}
+
+static inline void world_cancel(struct world *world, bool is_kill)
+{
+	struct rules_event cancel = world_event(world, EVENT_ASKED_CANCEL);
+	cancel.asked_cancel.client = 3;
+	cancel.asked_cancel.run = TEXT_NONE;
+	cancel.asked_cancel.is_kill = is_kill;
+	world_step(world, cancel);
+}
+
+static inline void world_find(struct world *world, uint32_t number, enum record_state state,
+	bool is_live, uint64_t mono_ms)
+{
+	char name[32];
+	struct record record = {.state = state,
+		.sequence = number,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull",
+		.pid = state == RECORD_WAITING ? 0 : 4711,
+		.start_ticks = state == RECORD_WAITING ? 0 : 99,
+		.started_mono_ms = mono_ms,
+		.deadline_ms = 120000};
+	struct rules_event event = world_event(world, EVENT_FOUND);
+	snprintf(name, sizeof(name), "run-%02u", number);
+	event.found.name = text_of(name);
+	event.found.record = &record;
+	event.found.is_owed = true;
+	event.found.is_live = is_live;
+	world_step(world, event);
+}
+
+static inline void world_settles(struct world *world, uint32_t run, enum rules_act act,
+	enum record_state state, bool is_live)
+{
+	struct record record = {.state = state,
+		.outcome = state == RECORD_FINISHED ? OUTCOME_LOST : OUTCOME_NONE,
+		.origin = ORIGIN_DASHBOARD,
+		.command = "pull",
+		.pid = state == RECORD_WAITING ? 0 : 4711,
+		.start_ticks = state == RECORD_WAITING ? 0 : 99,
+		.started_mono_ms = 1000,
+		.deadline_ms = 120000};
+	struct rules_event event = world_event(world, EVENT_STORED);
+	event.stored.act = act;
+	event.stored.run = run;
+	event.stored.record = &record;
+	event.stored.is_live = is_live;
+	world_step(world, event);
 }

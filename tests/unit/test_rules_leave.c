@@ -7,41 +7,23 @@ static struct world world;
 
 static uint32_t ask(const char *command)
 {
-	world_says(&world, (struct message){.type = MESSAGE_RUN,
-				   .run = {.request = 1, .command = text_of(command)}});
-	const struct rules_action *action = world_stored(&world, ACT_ACCEPT);
-	cr_assert(action != NULL);
-	uint32_t run = action->run;
-	world_done(&world, ACT_ACCEPT, run, 0);
-	return run;
+	return world_accept(&world, command, 1);
 }
 
 /* Its runner does what it is asked to and ends. */
 static void ends(uint32_t run, int64_t code)
 {
-	struct rules_event event = world_event(&world, EVENT_RUNNER_REPORTED_START);
-	event.runner_started.run = run;
-	world_step(&world, event);
-	event = world_event(&world, EVENT_RUNNER_REPORTED_RESULT);
-	event.result.run = run;
-	event.result.outcome = OUTCOME_EXITED;
-	event.result.code = code;
-	event.result.reason = event.result.summary = TEXT_NONE;
-	event.result.is_kept = true;
-	world_step(&world, event);
-	event = world_event(&world, EVENT_RUNNER_EXITED);
-	event.runner_exited.run = run;
-	event.runner_exited.why = TEXT_NONE;
+	world_runner_begins(&world, run);
+	world_runner_ends(&world, run, code, true);
 	struct rules_actions kept = world.actions;
-	world_step(&world, event);
+	world_runner_exits(&world, run);
 	if (world.actions.count == 0)
 		world.actions = kept; /* what the end made is looked at */
 }
 
 static void deliver(uint32_t run)
 {
-	world_says(&world, (struct message){.type = MESSAGE_DELIVERED,
-				   .delivered = {.run = text_of(world.rules.runs[run].name)}});
+	world_delivered(&world, run);
 	world_done(&world, ACT_MARK, run, 0);
 }
 

@@ -34,22 +34,13 @@ static void stored(int error)
 	step(event);
 }
 
-static const struct rules_action *replied(void)
-{
-	for (uint32_t i = 0; i < world.actions.count; i++) {
-		if (world.actions.list[i].type == ACTION_REPLY)
-			return &world.actions.list[i];
-	}
-	return NULL;
-}
-
 static void pause_for(uint64_t for_ms)
 {
 	ask(true, for_ms);
 	cr_assert(world_stored(&world, ACT_PAUSE) != NULL);
-	cr_assert(replied() == NULL, "said before it is on the disk");
+	cr_assert(world_replied(&world) == NULL, "said before it is on the disk");
 	stored(0);
-	cr_assert(replied() != NULL && replied()->reply.is_good);
+	cr_assert(world_replied(&world) != NULL && world_replied(&world)->reply.is_good);
 }
 
 static const struct rules_action *hand_over(const char *command)
@@ -97,7 +88,7 @@ Test(rules_pause, what_arrives_over_http_waits_and_starts_when_resumed)
 	cr_assert(eq(u32, world_count(&world, ACTION_RUNNER_START), 1));
 	cr_assert(not(world_sent(&world, MESSAGE_PAUSED)->paused.paused));
 	stored(0);
-	cr_assert(text_is(replied()->reply.text, "resumed"));
+	cr_assert(text_is(world_replied(&world)->reply.text, "resumed"));
 }
 
 Test(rules_pause, over_a_websocket_a_command_is_refused_with_the_sentence)
@@ -191,7 +182,7 @@ Test(rules_pause, a_disk_that_refuses_is_said_and_tried_again)
 	up(PROTOCOL_NONE);
 	ask(true, HOUR_MS);
 	stored(ENOSPC);
-	cr_assert(not(replied()->reply.is_good));
+	cr_assert(not(world_replied(&world)->reply.is_good));
 	cr_assert(world.rules.pause.is_on);
 	world_pass(&world, 31000);
 	cr_assert(world_stored(&world, ACT_PAUSE) != NULL);
@@ -202,12 +193,12 @@ Test(rules_pause, a_resume_while_it_is_being_kept_is_kept_after_it)
 	up(PROTOCOL_NONE);
 	ask(true, HOUR_MS);
 	ask(false, 0);
-	cr_assert(not(replied()->reply.is_good)); /* the first one's client */
+	cr_assert(not(world_replied(&world)->reply.is_good)); /* the first one's client */
 	stored(0);
 	cr_assert(world_stored(&world, ACT_PAUSE) != NULL);
-	cr_assert(replied() == NULL);
+	cr_assert(world_replied(&world) == NULL);
 	stored(0);
-	cr_assert(text_is(replied()->reply.text, "resumed"));
+	cr_assert(text_is(world_replied(&world)->reply.text, "resumed"));
 }
 
 Test(rules_pause, its_end_is_looked_for_on_both_clocks)
@@ -226,16 +217,16 @@ Test(rules_pause, whoever_asks_is_answered_and_the_worker_hears_of_it)
 {
 	up(PROTOCOL_HTTP);
 	ask(false, 0);
-	cr_assert(replied() != NULL);
-	cr_assert(eq(u64, replied()->reply.client, 9));
-	cr_assert(replied()->reply.is_good && replied()->reply.is_said);
-	cr_assert(text_is(replied()->reply.text, "it was not paused"));
+	cr_assert(world_replied(&world) != NULL);
+	cr_assert(eq(u64, world_replied(&world)->reply.client, 9));
+	cr_assert(world_replied(&world)->reply.is_good && world_replied(&world)->reply.is_said);
+	cr_assert(text_is(world_replied(&world)->reply.text, "it was not paused"));
 	ask(true, HOUR_MS);
 	cr_assert(world_sent(&world, MESSAGE_PAUSED)->paused.paused);
 	stored(0);
-	cr_assert(replied() != NULL);
+	cr_assert(world_replied(&world) != NULL);
 	/* Once: what the clock ends later has nobody who waits for it. */
 	pass(HOUR_MS);
 	cr_assert(not(world.rules.pause.is_on));
-	cr_assert(replied() == NULL);
+	cr_assert(world_replied(&world) == NULL);
 }
