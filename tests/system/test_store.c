@@ -243,12 +243,6 @@ static void write_url(const char *address)
 	world_file(&world, "agent.conf", text, 0600);
 }
 
-static bool has_another_worker(struct world *at, void *old)
-{
-	pid_t worker = world_worker(at);
-	return worker > 0 && worker != *(pid_t *)old && world_status_is(at, "worker=up");
-}
-
 /* The dashboard that is named in the only record; empty: none is. */
 static bool has_dashboard(struct world *at, void *url)
 {
@@ -287,7 +281,8 @@ Test(store, a_command_is_recorded_for_the_dashboard_that_gave_it)
 	cr_assert(world_until(&world, 20000, status_says, (void *)"write of the record"));
 	write_url("localhost");
 	kill(world.agent, SIGHUP);
-	cr_assert(world_until(&world, 20000, has_another_worker, &worker));
+	cr_assert(world_until(&world, 20000, world_has_another_worker, &worker));
+	cr_assert(world_until(&world, 20000, world_status_is, "worker=up"));
 	stop_tracing();
 	cr_assert(world_until(&world, 45000, has_dashboard, url));
 	snprintf(text, sizeof(text), "http://127.0.0.1:%d", world.port);

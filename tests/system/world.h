@@ -45,6 +45,8 @@ void world_stub(struct world *world, const char *name, const char *script);
 void world_file(struct world *world, const char *path, const char *content, int mode);
 
 void world_agent_start(struct world *world);
+/* world_open, a nixos-rebuild that does nothing, and an agent that is healthy. */
+void world_begin(struct world *world, const char *dashboard_options);
 /* Fails the test, with the agent's log, unless the dashboard has seen it within 15 s. */
 void world_agent_start_registered(struct world *world);
 /* Waits for it to end; the exit code, or 1000 + signal. Fails the test after ms. */
@@ -87,12 +89,19 @@ const char *world_outcome(struct world *world, const char *field, char text[WORL
 void world_expect_outcomes(struct world *world, int count, uint64_t ms);
 /* Fails the test unless that field of the newest outcome contains the needle. */
 void world_expect(struct world *world, const char *field, const char *needle);
+/* What a file below the world's folder holds, until the next call; "" where there is none. */
+char *world_content(struct world *world, const char *path);
 /* data: a path below the world's folder. */
 bool world_has_file(struct world *world, void *path);
 
 /* Runs nfctl with these words; its exit code, and what it printed (both streams) in *output, which
  * the caller frees (may be NULL). */
 int world_nfctl(struct world *world, const char *words, char **output);
+/* Fails the test unless nfctl with these words exits so and says this. */
+void world_expect_nfctl(struct world *world, const char *words, int code, const char *said);
+/* A shell script whose $NFCTL is nfctl and $FOLDER the world's; its exit code. What it printed is
+ * the caller's to free; output may be NULL. */
+int world_script(struct world *world, const char *text, char **output);
 /* nfctl status --json; NULL when it does not run. */
 json_t *world_status(struct world *world);
 /* data: "field=value", compared with nfctl status. */
@@ -106,3 +115,5 @@ bool world_runs_say(struct world *world, void *data);
 uint32_t world_survivors(struct world *world, const char *needle, char *names);
 /* The worker's pid, from nfctl status; 0: none. */
 pid_t world_worker(struct world *world);
+/* data: the pid_t of the one before. */
+bool world_has_another_worker(struct world *world, void *former);

@@ -269,3 +269,56 @@ pid_t world_worker(struct world *world)
 	json_decref(status);
 	return pid;
 }
+
+void world_begin(struct world *world, const char *dashboard_options)
+{
+	world_open(world, dashboard_options);
+	world_stub(world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");
+	world_agent_start(world);
+	cr_assert(world_until(world, 20000, world_status_is, "health=0"), "%s", world_log(world));
+}
+
+void world_expect_nfctl(struct world *world, const char *words, int code, const char *said)
+{
+	char *output;
+	int got = world_nfctl(world, words, &output);
+	cr_assert(got == code, "%s: %s", words, output);
+	cr_assert(strstr(output, said) != NULL, "%s: %s", words, output);
+	free(output);
+}
+
+int world_script(struct world *world, const char *text, char **output)
+{
+	char path[WORLD_TEXT_BYTES], whole[WORLD_TEXT_BYTES * 4], answer[65536] = "";
+	snprintf(whole, sizeof(whole), "#!/bin/bash\nFOLDER=%s NFCTL=%s/supervisor/nfctl/nfctl\n%s",
+		world->folder, getenv("NIXFLEET_BUILD"), text);
+	world_file(world, "script", whole, 0755);
+	snprintf(path, sizeof(path), "%s/script 2>&1", world->folder);
+	FILE *pipe = popen(path, "r");
+	cr_assert(pipe != NULL);
+	size_t size = fread(answer, 1, sizeof(answer) - 1, pipe);
+	answer[size] = '\0';
+	int status = pclose(pipe);
+	if (output)
+		*output = strdup(answer);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+char *world_content(struct world *world, const char *path)
+{
+	char full[WORLD_TEXT_BYTES * 2];
+	static char text[65536];
+	snprintf(full, sizeof(full), "%s/%s", world->folder, path);
+	FILE *file = fopen(full, "r");
+	size_t size = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+	text[size] = '\0';
+	if (file)
+		fclose(file);
+	return text;
+}
+
+bool world_has_another_worker(struct world *world, void *former)
+{
+	pid_t now = world_worker(world);
+	return now > 1 && now != *(pid_t *)former;
+}
