@@ -192,10 +192,7 @@ Test(rules_asked, what_is_asked_before_the_records_are_read_is_numbered_after_th
 Test(rules_asked, a_local_command_that_the_disk_refused_is_refused_there_too)
 {
 	world_up(&world, PROTOCOL_NONE);
-	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
-	asked.asked_run.client = 1;
-	asked.asked_run.command = text_of("pull");
-	world_step(&world, asked);
+	world_client_asks(&world, "pull");
 	world_done(&world, ACT_ACCEPT, 0, EIO);
 	cr_assert(eq(u32, world_count(&world, ACTION_REPLY), 1));
 	cr_assert(not(world.actions.list[0].reply.is_good));
@@ -252,10 +249,7 @@ Test(rules_asked, what_was_asked_before_the_records_were_read_is_refused_as_busy
 Test(rules_asked, whoever_asked_before_the_records_were_read_hears_of_the_refusal)
 {
 	world_start(&world, PROTOCOL_HTTP);
-	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
-	asked.asked_run.client = 1;
-	asked.asked_run.command = text_of("test");
-	world_step(&world, asked);
+	world_client_asks(&world, "test");
 	world_find(&world, 1, RECORD_RUNNING, true, 0);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
 	const struct rules_action *accept = world_stored(&world, ACT_ACCEPT);

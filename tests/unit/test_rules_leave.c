@@ -123,10 +123,7 @@ Test(rules_leave, a_machine_that_does_not_go_down_is_noticed)
 {
 	world_up(&world, PROTOCOL_NONE);
 	uint32_t run = 0;
-	struct rules_event asked = world_event(&world, EVENT_ASKED_RUN);
-	asked.asked_run.command = text_of("restart");
-	asked.asked_run.client = 1;
-	world_step(&world, asked);
+	world_client_asks(&world, "restart");
 	world_done(&world, ACT_ACCEPT, run, 0);
 	ends(run, 0);
 	world.rules.leave.state = LEAVE_ACTING;

@@ -257,10 +257,7 @@ Test(rules_record, a_number_that_may_be_taken_is_not_given_again)
 		event.stored.sequence = 21;
 		event.stored.is_unsettled = is_unsettled;
 		world_step(&world, event);
-		event = world_event(&world, EVENT_ASKED_RUN);
-		event.asked_run.command = text_of("pull");
-		event.asked_run.client = 1;
-		world_step(&world, event);
+		world_client_asks(&world, "pull");
 		const struct rules_action *action = world_stored(&world, ACT_ACCEPT);
 		cr_assert(action != NULL);
 		cr_assert(eq(u64, world.rules.runs[action->run].sequence,

@@ -209,13 +209,10 @@ Test(rules_worker, none_is_started_while_the_agent_stops)
 {
 	world_start(&world, PROTOCOL_NONE);
 	world_done(&world, ACT_SCAN, RULES_NO_RUN, 0);
-	struct rules_event event = world_event(&world, EVENT_ASKED_RUN);
-	event.asked_run.command = text_of("pull");
-	event.asked_run.client = 1;
-	world_step(&world, event);
+	world_client_asks(&world, "pull");
 	cr_assert(world_stored(&world, ACT_ACCEPT) != NULL); /* the stop waits for the disk */
 	world_step(&world, world_event(&world, EVENT_STOP));
-	event = world_event(&world, EVENT_RELOADED);
+	struct rules_event event = world_event(&world, EVENT_RELOADED);
 	event.reloaded.is_restart = true;
 	event.reloaded.protocol = PROTOCOL_HTTP;
 	world_step(&world, event);
