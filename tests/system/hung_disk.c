@@ -4,7 +4,6 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -31,13 +30,6 @@ _Noreturn static void serve(int fd)
 			break;
 	}
 	_exit(0);
-}
-
-void hung_disk_begin(void)
-{
-	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("skipped: only root can mount a disk that hangs");
 }
 
 pid_t hung_disk_mount(const char *path)

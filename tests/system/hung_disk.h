@@ -7,10 +7,7 @@
 
 #include <sys/types.h>
 
-/* From now on only this process and those that it starts see what it mounts. Skips the test where
- * that is not allowed. */
-void hung_disk_begin(void);
-/* Its server. */
+/* After world_own_mounts(). Its server. Skips the test where that is not allowed. */
 pid_t hung_disk_mount(const char *path);
 /* Who hangs goes on, with an error. */
 void hung_disk_end(pid_t server, const char *path);

@@ -190,7 +190,7 @@ Test(diagnostics, diagnostics_leave_a_disk_that_hangs)
 	world_open(&world, "");
 	snprintf(hung, sizeof(hung), "%s/hung", world.folder);
 	cr_assert(eq(int, mkdir(hung, 0700), 0));
-	hung_disk_begin();
+	world_own_mounts();
 	pid_t server = hung_disk_mount(hung);
 	uint64_t start = world_ms();
 	snprintf(words, sizeof(words),

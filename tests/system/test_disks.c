@@ -121,7 +121,7 @@ Test(disks, s18_one_that_is_full_takes_no_command_and_loses_none)
 static void open_with_repository(const char *scheme)
 {
 	world_open(&world, "");
-	hung_disk_begin();
+	world_own_mounts();
 	snprintf(repository, sizeof(repository), "%s/repo", world.folder);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 7\n");
 	world_set(&world, "NIXFLEET_TIMEOUT_SWITCH", "1");

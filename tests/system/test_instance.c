@@ -171,9 +171,7 @@ Test(instance, s03_after_a_kill_a_new_one_has_the_locks_and_the_old_worker_is_go
 Test(instance, s03_a_kill_while_the_name_service_is_asked_frees_the_locks)
 {
 	char command[WORLD_TEXT_BYTES];
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("skipped: no mount namespace here");
+	world_own_mounts();
 	world_open(&world, NULL);
 	snprintf(command, sizeof(command), "mkfifo %s/silent && mount --bind %s/silent /etc/group",
 		world.folder, world.folder);

@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,9 +116,7 @@ Test(reload, reload_answers_with_a_long_error_too)
 Test(reload, reload_does_not_wait_for_the_name_service)
 {
 	char command[WORLD_TEXT_BYTES];
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("skipped: no mount namespace here");
+	world_own_mounts();
 	world_begin(&world, NULL);
 	snprintf(command, sizeof(command), "mkfifo %s/silent && mount --bind %s/silent /etc/passwd",
 		world.folder, world.folder);
@@ -163,9 +160,7 @@ static int start_as(uid_t user)
 Test(reload, an_account_that_is_not_known_is_root_or_refused)
 {
 	char *said = NULL;
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("skipped: no mount namespace here");
+	world_own_mounts();
 	world_open(&world, NULL);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\necho I am $USER in $HOME\n");
 	world_set(&world, "HOME", NULL);
@@ -196,9 +191,7 @@ Test(reload, an_account_that_is_not_known_is_root_or_refused)
 /* Without an agent nfctl looks at the settings itself. */
 Test(reload, a_silent_name_service_keeps_nobody_waiting)
 {
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("skipped: no mount namespace here");
+	world_own_mounts();
 	world_open(&world, NULL);
 	/* A bash that misses one of them asks the name service itself. */
 	setenv("SHELL", "/bin/sh", 1);
@@ -231,7 +224,7 @@ static pid_t begin_hung_reload(char *path)
 	world_open(&world, NULL);
 	snprintf(path, WORLD_TEXT_BYTES, "%s/hung", world.folder);
 	cr_assert(eq(int, mkdir(path, 0700), 0));
-	hung_disk_begin();
+	world_own_mounts();
 	pid_t server = hung_disk_mount(path);
 	world_file(&world, "good.conf", "NIXFLEET_LOCATION=home\n", 0600);
 	world_stub(&world, "nixos-rebuild", "#!/bin/sh\nexit 0\n");

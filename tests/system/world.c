@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -350,6 +352,13 @@ static void remove_locks(const struct world *world)
 		snprintf(path, sizeof(path), "%s/.local/state/nixfleet-agent/agent-%s.lock",
 			account ? account->pw_dir : "", world->host);
 	unlink(path);
+}
+
+void world_own_mounts(void)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("skipped: only root can have mounts of its own");
 }
 
 void world_close(struct world *world)

@@ -36,6 +36,9 @@ uint64_t world_ms(void);
  * is started with these options (words separated by spaces, may be ""). */
 void world_open(struct world *world, const char *dashboard_options);
 void world_close(struct world *world);
+/* From now on only this process and those that it starts see what it mounts. Skips the test where
+ * that is not allowed. */
+void world_own_mounts(void);
 /* Sets a variable of the agent, for its next start; NULL removes it. */
 void world_set(struct world *world, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
